@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask`: builds the module, its kernels and its guest, and tests the whole in QEMU.
+//!
+//! This file parses the command line and hands over; each subcommand is a file of its own.
+
+mod cache;
+mod ctx;
+mod error;
+mod guest;
+mod guest_bins;
+mod kernel;
+mod kmod;
+mod root;
+mod sandbox;
+mod ui;
+mod userns;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use ctx::Ctx;
+
+/// Builds the module, its kernels and its guest, and tests the whole in QEMU.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    /// Show commands before they are run
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Show processes and the kernel sharing memory through /dev/shmdev, in a guest
+    Demo(guest::demo::Args),
+    /// Run a command, or a shell, in a guest with the module loaded
+    Vm(guest::vm::Args),
+    /// Run the host's unit tests, then the guest's tests
+    QemuTest(guest::test::Args),
+    /// Build the guest's image
+    Image(guest::image::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            error::exit_code(&error)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let ctx = Ctx::new(cli.verbose)?;
+    match cli.command {
+        Task::Demo(args) => guest::demo::run(&ctx, args),
+        Task::Vm(args) => guest::vm::run(&ctx, args),
+        Task::QemuTest(args) => guest::test::run(&ctx, args),
+        Task::Image(args) => guest::image::run(&ctx, args),
+    }
+}
