@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * What only C can say: macros, inlines, and calls whose binding depends on the kernel's configuration, in the
+ * manner of the kernel's own rust/helpers/. No decisions here. Declared for Rust in missing/ffi.rs.
+ */
+
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/pid.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#ifndef CONFIG_64BIT
+#error "shmdev needs a 64-bit kernel: every page it allocates must have a kernel address"
+#endif
+
+/* Pages: allocated here, so that memory allocation profiling names this module. */
+
+struct page *shmdev_alloc_pages(gfp_t gfp, unsigned int order);
+struct page *shmdev_alloc_pages(gfp_t gfp, unsigned int order)
+{
+	return alloc_pages(gfp, order);
+}
+
+gfp_t shmdev_gfp_segment(bool large);
+gfp_t shmdev_gfp_segment(bool large)
+{
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
+
+	/* Give up early on large blocks; never call the OOM killer for the small ones. */
+	return gfp | (large ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
+}
+
+unsigned long shmdev_totalram_pages(void);
+unsigned long shmdev_totalram_pages(void)
+{
+	return totalram_pages();
+}
+
+unsigned long shmdev_page_to_pfn(const struct page *page);
+unsigned long shmdev_page_to_pfn(const struct page *page)
+{
+	return page_to_pfn(page);
+}
+
+void *shmdev_page_address(const struct page *page);
+void *shmdev_page_address(const struct page *page)
+{
+	return page_address(page);
+}
+
+/* Mappings */
+
+void shmdev_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags);
+void shmdev_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vm_flags_clear(vma, flags);
+}
+
+bool shmdev_read_implies_exec(void);
+bool shmdev_read_implies_exec(void)
+{
+	return current->personality & READ_IMPLIES_EXEC;
+}
+
+/* Files */
+
+bool shmdev_iocb_append(const struct kiocb *iocb);
+bool shmdev_iocb_append(const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_APPEND;
+}
+
+/* Tasks and processes */
+
+void shmdev_set_current_state(unsigned int state);
+void shmdev_set_current_state(unsigned int state)
+{
+	set_current_state(state);
+}
+
+bool shmdev_current_exiting(void);
+bool shmdev_current_exiting(void)
+{
+	return current->flags & PF_EXITING;
+}
+
+bool shmdev_fatal_signal_pending(void);
+bool shmdev_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+struct pid *shmdev_current_process(void);
+struct pid *shmdev_current_process(void)
+{
+	return task_tgid(current);
+}
+
+struct pid *shmdev_get_pid(struct pid *pid);
+struct pid *shmdev_get_pid(struct pid *pid)
+{
+	return get_pid(pid);
+}
+
+/* Whether every thread of the process has exited. */
+bool shmdev_process_exited(struct pid *pid);
+bool shmdev_process_exited(struct pid *pid)
+{
+	struct task_struct *leader;
+	bool exited;
+
+	rcu_read_lock();
+	leader = pid_task(pid, PIDTYPE_TGID);
+	exited = !leader || (READ_ONCE(leader->exit_state) && thread_group_empty(leader));
+	rcu_read_unlock();
+	return exited;
+}
+
+struct workqueue_struct *shmdev_alloc_workqueue(void);
+struct workqueue_struct *shmdev_alloc_workqueue(void)
+{
+	return alloc_workqueue("shmdev", WQ_UNBOUND, 0);
+}
+
+/* Tokens: small numbers, handed out in a circle so that a freed one rests before it comes again. */
+
+static DEFINE_XARRAY_FLAGS(shmdev_tokens, XA_FLAGS_ALLOC1);
+static u32 shmdev_next_token;
+
+int shmdev_token_alloc(u32 *token, u32 max);
+int shmdev_token_alloc(u32 *token, u32 max)
+{
+	int ret = xa_alloc_cyclic(&shmdev_tokens, token, xa_mk_value(0), XA_LIMIT(1, max), &shmdev_next_token,
+				  GFP_KERNEL_ACCOUNT);
+
+	return ret < 0 ? ret : 0;
+}
+
+void shmdev_token_free(u32 token);
+void shmdev_token_free(u32 token)
+{
+	xa_erase(&shmdev_tokens, token);
+}

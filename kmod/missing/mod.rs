@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the `kernel` crate lacks, written as it would write it.
+//!
+//! This is the only place of the module with `unsafe` in it: code outside builds on the safe interfaces of these
+//! files. Nothing here knows what shmdev is for.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod abi;
+pub(crate) mod errno;
+mod ffi;
+pub(crate) mod miscdev;
+pub(crate) mod pages;
+pub(crate) mod park;
+pub(crate) mod poll;
+pub(crate) mod process;
+pub(crate) mod token;
+pub(crate) mod vma;

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Putting the current task to sleep until another one says so, a signal comes or a point in time is reached.
+
+use super::ffi;
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        Arc, //
+    },
+    task::Task,
+    types::NotThreadSafe, //
+};
+
+/// Until when to sleep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// For as long as it takes.
+    Never,
+    /// Until this many nanoseconds of CLOCK_MONOTONIC.
+    At(i64),
+}
+
+/// Why [`Parking::park`] returned.
+pub(crate) enum Wake {
+    /// [`Unparker::unpark`] was called.
+    Unparked,
+    /// A signal is pending.
+    Signal,
+    /// The deadline was reached.
+    Deadline,
+}
+
+/// The end that wakes: may be used by any task.
+pub(crate) struct Unparker {
+    task: ARef<Task>,
+    unparked: Atomic<u32>,
+}
+
+impl Unparker {
+    /// Wakes the task that parks, or keeps it from going to sleep. It stays so: a second call does nothing.
+    pub(crate) fn unpark(&self) {
+        self.unparked.store(1, Release);
+        self.task.wake_up();
+    }
+}
+
+/// The end that sleeps: stays with the task that made it.
+pub(crate) struct Parking {
+    unparker: Arc<Unparker>,
+    /// Only the task that made this may use it: that is the task that [`Unparker`] wakes.
+    _not_send: NotThreadSafe,
+}
+
+impl Parking {
+    /// For the current task, to be used once.
+    pub(crate) fn new() -> Result<Self> {
+        let unparker = Unparker {
+            task: ARef::from(&**kernel::current!()),
+            unparked: Atomic::new(0),
+        };
+        Ok(Self {
+            unparker: Arc::new(unparker, GFP_KERNEL)?,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    /// The other end.
+    pub(crate) fn unparker(&self) -> Arc<Unparker> {
+        self.unparker.clone()
+    }
+
+    /// Sleeps, interruptibly.
+    pub(crate) fn park(&self, deadline: Deadline) -> Wake {
+        let mut expires = match deadline {
+            Deadline::Never => 0,
+            Deadline::At(ns) => ns,
+        };
+        let expires: *mut bindings::ktime_t = match deadline {
+            Deadline::Never => core::ptr::null_mut(),
+            Deadline::At(_) => &raw mut expires,
+        };
+        // SAFETY: The current task's own slack, which only the task itself sets while it runs.
+        let slack = unsafe { (*Task::current_raw()).timer_slack_ns };
+        let wake = loop {
+            // SAFETY: The state is one that a task may sleep in. The state is set before the flag is looked at, so
+            // an `unpark` after the look makes the task runnable again.
+            unsafe { ffi::shmdev_set_current_state(bindings::TASK_INTERRUPTIBLE) };
+            if self.unparker.unparked.load(Acquire) == 1 {
+                break Wake::Unparked;
+            }
+            if kernel::current!().signal_pending() {
+                break Wake::Signal;
+            }
+            // SAFETY: `expires` is null, which means to sleep without end, or valid for the call.
+            let timer = unsafe {
+                bindings::schedule_hrtimeout_range(expires, slack, bindings::hrtimer_mode_HRTIMER_MODE_ABS)
+            };
+            if timer == 0 {
+                break Wake::Deadline;
+            }
+        };
+        // SAFETY: A running task may say that it runs.
+        unsafe { ffi::shmdev_set_current_state(bindings::TASK_RUNNING) };
+        wake
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mapping pages into a process by `remap_pfn_range`, and being told when mappings come and go.
+
+use super::{
+    ffi,
+    pages::Pages, //
+};
+use core::marker::PhantomData;
+use kernel::{
+    bindings,
+    error::to_result,
+    mm::virt::VmaNew,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    types::ForeignOwnable, //
+};
+
+/// What is mapped: told of each mapping that comes into being and that goes.
+///
+/// Both functions are called with the `mmap_lock` of some process held; they must not sleep for long, take a
+/// lock under which user memory is accessed, or look at `current`: it may be another process.
+pub(crate) trait Mapped: Send + Sync + 'static {
+    /// Its pages.
+    fn pages(&self) -> &Pages;
+
+    /// A mapping came into being: by `mmap`, `fork`, `mremap` or because one was cut in two.
+    fn mapping_added(&self);
+
+    /// A mapping went.
+    fn mapping_removed(&self);
+}
+
+/// The pages, within the whole, that a mapping shows.
+pub(crate) struct Window {
+    /// Index of the first page.
+    pub(crate) first: usize,
+    /// How many.
+    pub(crate) count: usize,
+}
+
+/// A mapping that `mmap` is setting up.
+pub(crate) struct NewMapping<'a>(&'a VmaNew);
+
+impl<'a> NewMapping<'a> {
+    /// Wraps what the `mmap` operation is given.
+    pub(super) fn new(vma: &'a VmaNew) -> Self {
+        Self(vma)
+    }
+
+    /// What part of the file it is to show.
+    pub(crate) fn window(&self) -> Window {
+        // SAFETY: The vma is valid, and nobody else writes to one that is being set up.
+        let first = unsafe { (*self.0.as_ptr()).vm_pgoff };
+        Window {
+            first,
+            count: (self.0.end() - self.0.start()) >> PAGE_SHIFT,
+        }
+    }
+
+    /// Whether it was asked for with `MAP_SHARED`.
+    // VM_SHARED is not set for a file that is not open for writing, and `flags::MAYSHARE` is wrong in Linux 7.2.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.flags() & bindings::VM_MAYSHARE != 0
+    }
+
+    /// Whether it is writable now.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.0.writable()
+    }
+
+    /// Sees to it that the mapping is not, and cannot be made, executable.
+    ///
+    /// Fails with `EPERM` if executing was asked for in so many words, and not by `READ_IMPLIES_EXEC`.
+    pub(crate) fn forbid_exec(&self) -> Result {
+        // SAFETY: Reads the current task's personality.
+        if self.0.executable() && !unsafe { ffi::shmdev_read_implies_exec() } {
+            return Err(EPERM);
+        }
+        self.clear_flags(bindings::VM_EXEC | bindings::VM_MAYEXEC);
+        Ok(())
+    }
+
+    /// Sees to it that a mapping that is not writable cannot be made so.
+    ///
+    /// Fails with `EINVAL` if it is writable.
+    pub(crate) fn forbid_write(&self) -> Result {
+        self.0.try_clear_maywrite()
+    }
+
+    fn clear_flags(&self, flags: bindings::vm_flags_t) {
+        // SAFETY: The vma is being set up, so it is ours to change, and taking a permission away leaves the flags
+        // valid.
+        unsafe { ffi::shmdev_vm_flags_clear(self.0.as_ptr(), flags) };
+        // SAFETY: As above: the protection follows from the flags.
+        unsafe { (*self.0.as_ptr()).vm_page_prot = bindings::vm_get_page_prot(self.0.flags()) };
+    }
+
+    /// Maps the window of `object`'s pages, all of it at once, and has `object` told of the mapping from now on.
+    ///
+    /// Fails with `EINVAL` if the window does not lie within the pages or the mapping could copy on write, and as `remap_pfn_range` does. Then nothing is mapped, once
+    /// the `mmap` operation has returned the error.
+    pub(crate) fn map<T: Mapped>(self, object: Arc<T>) -> Result {
+        let window = self.window();
+        let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
+        // Several calls of `remap_pfn_range` for one mapping are legal only without copy-on-write.
+        let copy_on_write = self.0.flags() & (bindings::VM_SHARED | bindings::VM_MAYWRITE) == bindings::VM_MAYWRITE;
+        if window.count == 0 || end > object.pages().count() || copy_on_write {
+            return Err(EINVAL);
+        }
+        let vma = self.0.as_ptr();
+        let mut address = self.0.start();
+        for (frame, count) in object.pages().runs(window.first, window.count) {
+            let len = count * PAGE_SIZE;
+            // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The runs are not empty and
+            // together as long as the vma, since the window lies within the pages. The frames are those of pages
+            // that `object` owns, which the vma keeps alive: by its file until it is complete, and from then on by
+            // the reference below.
+            to_result(unsafe {
+                bindings::remap_pfn_range(vma, address, frame, len, (*vma).vm_page_prot)
+            })?;
+            address += len;
+        }
+        object.mapping_added();
+        // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing fails, so `close`
+        // will be called once for it, and for each copy of which `open` is told.
+        unsafe {
+            (*vma).vm_private_data = object.into_foreign();
+            (*vma).vm_ops = Vtable::<T>::build();
+        }
+        Ok(())
+    }
+}
+
+/// The operations of mappings of a `T`: `vm_private_data` is a foreign `Arc<T>` that belongs to the vma.
+struct Vtable<T>(PhantomData<T>);
+
+impl<T: Mapped> Vtable<T> {
+    const OPERATIONS: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        open: Some(Self::open),
+        close: Some(Self::close),
+        ..pin_init::zeroed()
+    };
+
+    const fn build() -> &'static bindings::vm_operations_struct {
+        &Self::OPERATIONS
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a new copy of one that [`NewMapping::map`] set up.
+    unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: The copy has the private data of the original, whose reference keeps the object alive here.
+        let object: ArcBorrow<'_, T> = unsafe { Arc::borrow((*vma).vm_private_data) };
+        object.mapping_added();
+        // The copy now has a reference of its own, which is the same pointer.
+        let _ = Arc::from(object).into_foreign();
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be one that [`NewMapping::map`] set up, or a copy that `open` was told of, and must be going away.
+    unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: The reference belongs to this vma, which does not use it again.
+        let object: Arc<T> = unsafe { Arc::from_foreign((*vma).vm_private_data) };
+        object.mapping_removed();
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/dev/shmdev`: kernel pages that processes share, and synchronisation that survives their crashes.
+//!
+//! This file has the module's parameters, and registers the device. `docs/architecture.md` tells what is where.
+
+#![deny(unsafe_code)]
+
+mod device;
+mod missing;
+mod segment;
+mod sync;
+// Shared with user space: `pub` there, and the kernel needs only a part of it.
+#[allow(dead_code, unreachable_pub)]
+mod uapi;
+
+use core::borrow::Borrow;
+use device::{
+    Device,
+    Handle, //
+};
+use kernel::{
+    c_str,
+    prelude::*,
+    sync::Arc, //
+};
+use missing::{
+    miscdev::Registration,
+    process::ExitQueue, //
+};
+use segment::Segment;
+
+module! {
+    type: Shmdev,
+    name: "shmdev",
+    authors: ["The shmdev developers"],
+    description: "Shared memory device",
+    license: "GPL",
+    params: {
+        default_size: u64 {
+            default: 1048576,
+            description: "Bytes of the default segment, 1 to 2^40 (default 1048576)",
+        },
+        mode: u16 {
+            default: 0o600,
+            description: "Permission bits of /dev/shmdev, 0 to 0777 (default 0600)",
+        },
+        max_ranges: u32 {
+            default: 1024,
+            description: "Ranges that a handle may hold or wait for, 1 to 65536 (default 1024)",
+        },
+    },
+}
+
+#[pin_data]
+struct Shmdev {
+    /// Dropped first: no file can be opened from then on, and none is open, or unloading would have been refused.
+    #[pin]
+    registration: Registration<Handle>,
+    _farewell: Farewell,
+}
+
+impl kernel::InPlaceModule for Shmdev {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(|| {
+            let default_size = value::<u64>(module_parameters::default_size.value());
+            let mode = value::<u16>(module_parameters::mode.value());
+            let max_ranges = value::<u32>(module_parameters::max_ranges.value());
+            if mode > 0o777 || !(1..=65536).contains(&max_ranges) {
+                return Err(EINVAL);
+            }
+            let default_segment = Segment::create(0, default_size)?;
+            let exits = Arc::new(ExitQueue::new()?, GFP_KERNEL)?;
+            let device = Device::new(default_segment, max_ranges, exits.clone());
+            Ok(try_pin_init!(Self {
+                _farewell: Farewell { exits },
+                // Last: once registered, files can be opened.
+                registration <- Registration::register(c_str!("shmdev"), mode, device),
+                _: { pr_info!("loaded, default segment of {} bytes\n", default_size) },
+            }? Error))
+        })
+    }
+}
+
+/// The value of a parameter, which is lent in Linux 7.2 and given in later versions.
+fn value<T: Copy>(parameter: impl Borrow<T>) -> T {
+    *parameter.borrow()
+}
+
+/// Ends the module when everything else of it is gone.
+struct Farewell {
+    exits: Arc<ExitQueue>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // What the last handles left under way must be over before the code goes.
+        self.exits.flush();
+        pr_info!("unloaded\n");
+    }
+}

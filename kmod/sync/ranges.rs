@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Range locks: who holds which bytes, who waits for which, in what order.
+//!
+//! All requests of a segment are kept in one table, in order of arrival, whether they are granted or wait. A request conflicts
+//! with another one of a different owner if they share a byte and one of them is for writing. It is granted when
+//! nothing that came before it conflicts with it. So requests that conflict are served first come, first served,
+//! and none starves. Each request counts its blockers, the earlier requests that conflict with it; when one goes,
+//! the counts of later ones are corrected, and whoever has none left is woken.
+//!
+//! Pure: no locks, no sleeping. It is also compiled and model-checked on the host.
+
+use super::marks::Marks;
+use kernel::prelude::*;
+
+/// Bytes `start..end`, at least one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+impl Range {
+    /// Whether they share a byte.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// The smallest range that holds both.
+    pub(crate) fn cover(self, other: Self) -> Self {
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
+    }
+}
+
+/// For what a range is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    /// Shared.
+    Read,
+    /// Exclusive.
+    Write,
+}
+
+/// A request to hold a range.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<P> {
+    /// Who owns the range: a handle's token.
+    pub(crate) owner: u32,
+    /// Which process asks.
+    pub(crate) process: P,
+    pub(crate) range: Range,
+    pub(crate) access: Access,
+}
+
+impl<P> Request<P> {
+    fn conflicts(&self, other: &Self) -> bool {
+        self.owner != other.owner
+            && (self.access == Access::Write || other.access == Access::Write)
+            && self.range.overlaps(other.range)
+    }
+}
+
+/// Wakes whoever waits for a request.
+pub(crate) trait Waker {
+    fn wake(&self);
+}
+
+struct Entry<P, W> {
+    id: u64,
+    request: Request<P>,
+    /// How many entries before this one conflict with it; granted when there are none.
+    blockers: usize,
+    waker: Option<W>,
+}
+
+/// Names a request in its table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RequestId(u64);
+
+/// A request was granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Granted {
+    pub(crate) id: RequestId,
+    /// Somebody died writing bytes of the range, and no write of them was completed since.
+    pub(crate) owner_died: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    Granted(Granted),
+    /// It waits, and its waker will be woken.
+    Waits(RequestId),
+    /// It would have to wait, but has no waker. Nothing was changed.
+    WouldWait,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// Its owner holds, or waits for, a byte of the range already.
+    OwnRange,
+    /// Its owner has as many requests as it may.
+    TooMany,
+    /// No memory.
+    NoMemory,
+}
+
+/// How many requests there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) held: u32,
+    pub(crate) waiting: u32,
+}
+
+/// The requests of one segment, and the marks that dead writers left.
+pub(crate) struct RangeTable<P, W> {
+    /// In order of arrival.
+    entries: KVVec<Entry<P, W>>,
+    marks: Marks,
+    next_id: u64,
+}
+
+impl<P: Copy, W: Waker> RangeTable<P, W> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            entries: KVVec::new(),
+            marks: Marks::new(),
+            next_id: 0,
+        }
+    }
+
+    /// Asks for a range, on behalf of an owner that may have `limit` requests.
+    pub(crate) fn begin(&mut self, request: Request<P>, waker: Option<W>, limit: u32) -> Result<Outcome, Refusal> {
+        let mut own = 0;
+        let mut blockers = 0;
+        for entry in self.entries.iter() {
+            if entry.request.owner == request.owner {
+                if entry.request.range.overlaps(request.range) {
+                    return Err(Refusal::OwnRange);
+                }
+                own += 1;
+            } else if entry.request.conflicts(&request) {
+                blockers += 1;
+            }
+        }
+        if own >= limit {
+            return Err(Refusal::TooMany);
+        }
+        if blockers > 0 && waker.is_none() {
+            return Ok(Outcome::WouldWait);
+        }
+        if request.access == Access::Write {
+            self.marks.reserve().map_err(|_| Refusal::NoMemory)?;
+        }
+        let id = self.next_id;
+        let entry = Entry {
+            id,
+            request,
+            blockers,
+            waker,
+        };
+        self.entries.push(entry, GFP_KERNEL_ACCOUNT).map_err(|_| Refusal::NoMemory)?;
+        self.next_id = self.next_id.wrapping_add(1);
+        Ok(if blockers == 0 {
+            Outcome::Granted(self.granted(id, request.range))
+        } else {
+            Outcome::Waits(RequestId(id))
+        })
+    }
+
+    fn granted(&self, id: u64, range: Range) -> Granted {
+        Granted {
+            id: RequestId(id),
+            owner_died: self.marks.any(range),
+        }
+    }
+
+    /// Ends the wait for a request: either it was granted, whatever ended the wait, or it is withdrawn.
+    pub(crate) fn settle(&mut self, id: RequestId) -> Option<Granted> {
+        let index = self.position(id)?;
+        let entry = self.entries.get_mut(index)?;
+        if entry.blockers == 0 {
+            entry.waker = None;
+            let range = entry.request.range;
+            return Some(self.granted(id.0, range));
+        }
+        self.remove(index);
+        None
+    }
+
+    /// Takes a request back as if it had never been made: no write was completed, and none was broken off.
+    pub(crate) fn withdraw(&mut self, id: RequestId) {
+        if let Some(index) = self.position(id) {
+            self.remove(index);
+        }
+    }
+
+    /// Gives back the very range that `owner` holds for that access. Returns whether it held it.
+    pub(crate) fn end(&mut self, owner: u32, range: Range, access: Access) -> bool {
+        let held = |entry: &Entry<P, W>| {
+            let request = &entry.request;
+            entry.blockers == 0 && request.owner == owner && request.range == range && request.access == access
+        };
+        let Some(index) = self.entries.iter().position(held) else {
+            return false;
+        };
+        if access == Access::Write {
+            self.marks.remove(range);
+        }
+        self.remove(index);
+        true
+    }
+
+    /// Drops all requests for which `gone` is true; what was being written is marked.
+    pub(crate) fn drop_requests(&mut self, gone: impl Fn(&Request<P>) -> bool) {
+        // From the last to the first, so that nothing is granted that will be dropped.
+        for index in (0..self.entries.len()).rev() {
+            let Some(entry) = self.entries.get(index) else {
+                continue;
+            };
+            if !gone(&entry.request) {
+                continue;
+            }
+            if entry.blockers == 0 && entry.request.access == Access::Write {
+                self.marks.add(entry.request.range);
+            }
+            self.remove(index);
+        }
+    }
+
+    /// How many requests there are of those for which `which` is true.
+    pub(crate) fn counts(&self, which: impl Fn(&Request<P>) -> bool) -> Counts {
+        let mut counts = Counts::default();
+        for entry in self.entries.iter().filter(|entry| which(&entry.request)) {
+            if entry.blockers == 0 {
+                counts.held += 1;
+            } else {
+                counts.waiting += 1;
+            }
+        }
+        counts
+    }
+
+    fn position(&self, id: RequestId) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.id == id.0)
+    }
+
+    /// Removes an entry, grants what nothing else blocks, and wakes whoever waits for those, and for the entry itself.
+    fn remove(&mut self, index: usize) {
+        let Ok(gone) = self.entries.remove(index) else {
+            return;
+        };
+        let later = self.entries.as_mut_slice().iter_mut().skip(index);
+        for entry in later.filter(|entry| entry.request.conflicts(&gone.request)) {
+            entry.blockers = entry.blockers.saturating_sub(1);
+            if entry.blockers == 0 {
+                if let Some(waker) = &entry.waker {
+                    waker.wake();
+                }
+            }
+        }
+        if gone.blockers > 0 {
+            if let Some(waker) = &gone.waker {
+                waker.wake();
+            }
+        }
+        if self.entries.is_empty() {
+            self.forget_spare_memory();
+        }
+    }
+
+    /// Gives memory back after a crowd has gone.
+    fn forget_spare_memory(&mut self) {
+        const FEW: usize = 64;
+        if self.entries.capacity() > FEW {
+            self.entries = KVVec::new();
+        }
+    }
+}
