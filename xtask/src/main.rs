@@ -5,12 +5,17 @@
 
 mod cache;
 mod ctx;
+mod debian;
+mod disk;
 mod error;
 mod guest;
 mod guest_bins;
+mod host;
 mod kernel;
 mod kmod;
+mod mirror;
 mod root;
+mod run;
 mod sandbox;
 mod ui;
 mod userns;
@@ -35,6 +40,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Make the build root and print where it is
+    Root,
     /// Show processes and the kernel sharing memory through /dev/shmdev, in a guest
     Demo(guest::demo::Args),
     /// Run a command, or a shell, in a guest with the module loaded
@@ -59,6 +66,10 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let ctx = Ctx::new(cli.verbose)?;
     match cli.command {
+        Task::Root => {
+            println!("{}", root::Root::ensure(&ctx)?.path().display());
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Demo(args) => guest::demo::run(&ctx, args),
         Task::Vm(args) => guest::vm::run(&ctx, args),
         Task::QemuTest(args) => guest::test::run(&ctx, args),

@@ -3,6 +3,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -90,10 +91,18 @@ impl Sandbox {
         self
     }
 
-    /// Keeps the host's network reachable.
+    /// Keeps the host's network reachable, by the host's resolver and proxy.
     pub fn network(mut self) -> Self {
         self.network = true;
-        self
+        for name in ["http_proxy", "https_proxy", "no_proxy"] {
+            if let Some(value) = std::env::var_os(name) {
+                self = self.env(name, value);
+            }
+        }
+        match fs::canonicalize("/etc/resolv.conf") {
+            Ok(resolver) => self.ro_bind(resolver, "/etc/resolv.conf"),
+            Err(_) => self,
+        }
     }
 
     fn with_bind(mut self, how: &'static str, host: &Path, inside: &Path) -> Self {
@@ -115,7 +124,16 @@ impl Sandbox {
     fn bwrap_args(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = Vec::new();
         let mut put = |words: &[&OsStr]| args.extend(words.iter().map(|&word| word.to_owned()));
-        put(&["--ro-bind".as_ref(), self.root.as_ref(), "/".as_ref()]);
+        for part in parts(&self.root) {
+            match part {
+                Part::Link { name, target } => put(&["--symlink".as_ref(), target.as_ref(), name.as_ref()]),
+                Part::Dir { name } => put(&[
+                    "--ro-bind".as_ref(),
+                    self.root.join(&name).as_ref(),
+                    name.as_ref(),
+                ]),
+            }
+        }
         for fixed in [
             ["--proc", "/proc"],
             ["--dev", "/dev"],
@@ -127,6 +145,7 @@ impl Sandbox {
         for bind in &self.binds {
             put(&[bind.how.as_ref(), bind.host.as_ref(), bind.inside.as_ref()]);
         }
+        put(&["--remount-ro", "/"].map(OsStr::new));
         // Of the caller's group, so that ^C reaches the program; gone with the caller, however that goes.
         put(&[
             "--die-with-parent",
@@ -157,6 +176,42 @@ impl Sandbox {
         args.extend(self.args.iter().cloned());
         args
     }
+}
+
+/// What stands in the root's top directory and is shown as it is.
+enum Part {
+    Link { name: PathBuf, target: PathBuf },
+    Dir { name: PathBuf },
+}
+
+/// The root's parts. They are shown one by one on a fresh `/`, in which anything can be mounted anywhere: a workspace in
+/// `/home/somebody` has its own path inside, and the root needs no directory for it.
+fn parts(root: &Path) -> Vec<Part> {
+    let fresh = [
+        "proc", "dev", "tmp", "run", "sys", "home", "root", "mnt", "media", "srv", "boot",
+    ];
+    let mut names: Vec<_> = fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    names.retain(|name| !fresh.iter().any(|fresh| name == fresh));
+    names.sort();
+    let part = |name: OsString| {
+        let path = root.join(&name);
+        match fs::read_link(&path) {
+            Ok(target) => Some(Part::Link {
+                name: Path::new("/").join(name),
+                target,
+            }),
+            Err(_) if path.is_dir() => Some(Part::Dir {
+                name: Path::new("/").join(name),
+            }),
+            Err(_) => None,
+        }
+    };
+    names.into_iter().filter_map(part).collect()
 }
 
 /// The same for everybody: what is built must not depend on who builds it.

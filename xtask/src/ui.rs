@@ -159,6 +159,23 @@ pub fn describe(command: &Command) -> String {
         .join(" ")
 }
 
+/// A command without the sandbox around it: what it is about.
+pub fn brief(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let mut words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    while ["unshare", "bwrap"].contains(&&*words[0]) {
+        let Some(end) = words
+            .iter()
+            .position(|word| word == "--")
+            .filter(|end| end + 1 < words.len())
+        else {
+            break;
+        };
+        words.drain(..=end);
+    }
+    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// A word, quoted for a shell where that is needed.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
@@ -172,6 +189,15 @@ pub fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sandbox_is_left_out_of_a_brief_description() {
+        let mut command = Command::new("unshare");
+        command.args([
+            "--user", "--", "bwrap", "--proc", "/proc", "--", "make", "--", "x",
+        ]);
+        assert_eq!(brief(&command), "make -- x");
+    }
 
     #[test]
     fn commands_are_shown_as_a_shell_would_take_them() {

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the host must have: few programs, and for an ordinary user a user namespace with subordinate ids. Finds what is
+//! missing, and installs it where that needs nobody's password.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::Result;
+
+use crate::{ctx::Ctx, error::Failure, mirror, run, ui, userns};
+
+/// Something the host lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// A package, by what it is called in each family of distributions.
+    Package(Package),
+    /// Something no package helps with; the text says what to do.
+    Setting(String),
+}
+
+/// A package's names, and how to see that it is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Package {
+    /// What it is needed for.
+    pub purpose: &'static str,
+    apt: &'static str,
+    dnf: &'static str,
+    pacman: &'static str,
+    proof: &'static str,
+    ordinary_user_only: bool,
+}
+
+const PACKAGES: [Package; 5] = [
+    Package {
+        purpose: "makes the build root",
+        apt: "mmdebstrap",
+        dnf: "mmdebstrap",
+        pacman: "mmdebstrap",
+        proof: "mmdebstrap",
+        ordinary_user_only: false,
+    },
+    Package {
+        purpose: "runs programs inside the build root",
+        apt: "bubblewrap",
+        dnf: "bubblewrap",
+        pacman: "bubblewrap",
+        proof: "bwrap",
+        ordinary_user_only: false,
+    },
+    Package {
+        purpose: "checks Debian's signatures",
+        apt: "debian-archive-keyring",
+        dnf: "debian-keyring",
+        pacman: "debian-archive-keyring",
+        proof: mirror::KEYRING,
+        ordinary_user_only: false,
+    },
+    Package {
+        purpose: "links the guest's programs",
+        apt: "libc6-dev gcc",
+        dnf: "glibc-static gcc",
+        pacman: "glibc gcc",
+        proof: "cc",
+        ordinary_user_only: false,
+    },
+    Package {
+        purpose: "gives an ordinary user a range of ids",
+        apt: "uidmap",
+        dnf: "shadow-utils",
+        pacman: "shadow",
+        proof: "newuidmap",
+        ordinary_user_only: true,
+    },
+];
+
+impl Package {
+    /// Whether it is there.
+    pub fn is_installed(&self) -> bool {
+        if self.proof.starts_with('/') {
+            Path::new(self.proof).exists()
+        } else {
+            run::is_installed(self.proof)
+        }
+    }
+
+    /// What shows that it is there.
+    pub fn proof(&self) -> &'static str {
+        self.proof
+    }
+}
+
+/// The packages that this user needs.
+pub fn packages() -> impl Iterator<Item = Package> {
+    PACKAGES
+        .into_iter()
+        .filter(|package| !package.ordinary_user_only || !userns::is_root())
+}
+
+/// Everything that is missing.
+pub fn lacks() -> Vec<Lack> {
+    let mut lacks: Vec<_> = packages()
+        .filter(|package| !package.is_installed())
+        .map(Lack::Package)
+        .collect();
+    if lacks.is_empty() && !userns::is_root() {
+        lacks.extend(user_namespace_lack().map(Lack::Setting));
+    }
+    lacks
+}
+
+/// Makes sure that nothing is missing: installs it, or stops with the command that would.
+pub fn require(ctx: &Ctx) -> Result<()> {
+    let lacks = lacks();
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    install(ctx, &lacks)?;
+    let left = self::lacks();
+    if left.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::machinery(explain(&left)))
+    }
+}
+
+/// Installs what packages can mend, if the user is root or sudo asks no password.
+fn install(ctx: &Ctx, lacks: &[Lack]) -> Result<()> {
+    let Some(command) = install_command(lacks) else {
+        return Ok(());
+    };
+    let prefix: &[&str] = match () {
+        () if userns::is_root() => &[],
+        () if sudo_asks_nothing() => &["sudo", "-n"],
+        () => return Ok(()),
+    };
+    let words: Vec<&str> = prefix
+        .iter()
+        .copied()
+        .chain(command.iter().map(String::as_str))
+        .collect();
+    ctx.ui
+        .step(&format!("installing what is missing: {}", words.join(" ")));
+    let mut install = Command::new(words[0]);
+    install.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+    // A fresh machine may have no package lists yet; if that is not it, the caller's error says what to do.
+    if run::logged(ctx, &mut install, "install", |_| ()).is_err() && words.contains(&"apt-get") {
+        let mut update = Command::new(words[0]);
+        update.args(&words[1..prefix.len().max(1)]);
+        if !prefix.is_empty() {
+            update.arg("apt-get");
+        }
+        run::logged(ctx, update.arg("update"), "install-update", |_| ())?;
+        run::logged(ctx, &mut install, "install", |_| ())?;
+    }
+    Ok(())
+}
+
+/// What is missing and how to mend it, in a paragraph.
+pub fn explain(lacks: &[Lack]) -> String {
+    let mut parts = Vec::new();
+    let missing: Vec<_> = lacks.iter().filter_map(Lack::package).collect();
+    if !missing.is_empty() {
+        let names: Vec<_> = missing
+            .iter()
+            .map(|package| format!("{} ({})", package.proof, package.purpose))
+            .collect();
+        let how = match install_command(lacks) {
+            Some(command) => format!("run `sudo {}` and try again", command.join(" ")),
+            None => "install them with your system's package manager and try again".to_owned(),
+        };
+        parts.push(format!("missing on this machine: {}; {how}", names.join(", ")));
+    }
+    parts.extend(lacks.iter().filter_map(Lack::setting));
+    parts.join(". ")
+}
+
+impl Lack {
+    fn package(&self) -> Option<Package> {
+        if let Lack::Package(package) = self {
+            Some(*package)
+        } else {
+            None
+        }
+    }
+
+    fn setting(&self) -> Option<String> {
+        if let Lack::Setting(text) = self {
+            Some(text.clone())
+        } else {
+            None
+        }
+    }
+}
+
+/// The command that installs the missing packages, for the host's own package manager.
+fn install_command(lacks: &[Lack]) -> Option<Vec<String>> {
+    let managers = ["apt-get", "dnf", "pacman"];
+    let manager = managers.into_iter().find(|manager| run::is_installed(manager))?;
+    install_command_for(manager, lacks)
+}
+
+fn install_command_for(manager: &str, lacks: &[Lack]) -> Option<Vec<String>> {
+    let (verb, name): (&[&str], fn(&Package) -> &'static str) = match manager {
+        "apt-get" => (&["install", "-y", "--no-install-recommends"], |package| {
+            package.apt
+        }),
+        "dnf" => (&["install", "-y"], |package| package.dnf),
+        _ => (&["-S", "--needed", "--noconfirm"], |package| package.pacman),
+    };
+    let packages: Vec<_> = lacks.iter().filter_map(Lack::package).collect();
+    if packages.is_empty() {
+        return None;
+    }
+    let names = packages.iter().flat_map(|package| name(package).split(' '));
+    Some(
+        [manager]
+            .into_iter()
+            .chain(verb.iter().copied())
+            .chain(names)
+            .map(ui::quote)
+            .collect(),
+    )
+}
+
+fn sudo_asks_nothing() -> bool {
+    run::is_installed("sudo")
+        && Command::new("sudo")
+            .args(["-n", "true"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+}
+
+/// Why an ordinary user cannot be root in a user namespace of their own, if so.
+fn user_namespace_lack() -> Option<String> {
+    let trial = userns::command("true").output();
+    if trial.as_ref().is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let said = trial.map_or_else(
+        |error| error.to_string(),
+        |output| String::from_utf8_lossy(&output.stderr).into(),
+    );
+    let user = std::env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string());
+    Some(explain_user_namespace(&user, said.trim(), &|path| {
+        fs::read_to_string(path).unwrap_or_default()
+    }))
+}
+
+fn explain_user_namespace(user: &str, said: &str, read: &dyn Fn(&str) -> String) -> String {
+    let has_range = |path| {
+        read(path)
+            .lines()
+            .any(|line| line.split(':').next() == Some(user))
+    };
+    let is = |path: &str, value: &str| read(path).trim() == value;
+    let how = if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        "allow them with `sudo sysctl -w kernel.unprivileged_userns_clone=1`".to_owned()
+    } else if is("/proc/sys/user/max_user_namespaces", "0") {
+        "allow them with `sudo sysctl -w user.max_user_namespaces=10000`".to_owned()
+    } else if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        "allow them with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`".to_owned()
+    } else if !has_range("/etc/subuid") || !has_range("/etc/subgid") {
+        format!(
+            "give {user} a range of ids with `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`"
+        )
+    } else {
+        "it takes util-linux 2.38 or later and a kernel that allows user namespaces".to_owned()
+    };
+    format!(
+        "an ordinary user needs a user namespace for the build root, and making one failed ({said}): {how}, or run this as root"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing() -> Vec<Lack> {
+        vec![Lack::Package(PACKAGES[1]), Lack::Package(PACKAGES[3])]
+    }
+
+    #[test]
+    fn each_package_manager_gets_its_own_names() {
+        let line = |manager| install_command_for(manager, &missing()).unwrap().join(" ");
+        assert_eq!(
+            line("apt-get"),
+            "apt-get install -y --no-install-recommends bubblewrap libc6-dev gcc"
+        );
+        assert_eq!(line("dnf"), "dnf install -y bubblewrap glibc-static gcc");
+        assert_eq!(
+            line("pacman"),
+            "pacman -S --needed --noconfirm bubblewrap glibc gcc"
+        );
+    }
+
+    #[test]
+    fn settings_are_not_installed() {
+        assert_eq!(install_command_for("apt-get", &[Lack::Setting("x".into())]), None);
+    }
+
+    #[test]
+    fn a_user_without_subordinate_ids_is_told_how_to_get_them() {
+        let told = explain_user_namespace("eve", "no", &|_| String::new());
+        assert!(
+            told.contains("--add-subuids 100000-165535") && told.contains(" eve`"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_switch_that_forbids_user_namespaces_is_named() {
+        let read = |path: &str| {
+            if path.contains("apparmor") {
+                "1\n".to_owned()
+            } else {
+                "eve:1:2".to_owned()
+            }
+        };
+        assert!(
+            explain_user_namespace("eve", "no", &read).contains("apparmor_restrict_unprivileged_userns=0")
+        );
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs programs and turns their failures into errors that name the command and show the end of its output.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use rustix::pipe::PipeFlags;
+
+use crate::{cache, ctx::Ctx, error::Failure, ui};
+
+/// How many lines of a failed command's output are shown.
+const TAIL: usize = 20;
+
+/// A command's standard output; an error if it does not exit with 0.
+pub fn output(ctx: &Ctx, command: &mut Command) -> Result<String> {
+    ctx.ui.command(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| cannot_start(command))?;
+    if !output.status.success() {
+        return Err(failed(command, &output));
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{} wrote something odd", ui::describe(command)))
+}
+
+/// Runs a command with the person's own terminal; whether it exits with 0.
+pub fn visible(ctx: &Ctx, command: &mut Command) -> Result<bool> {
+    ctx.ui.command(command);
+    Ok(command.status().with_context(|| cannot_start(command))?.success())
+}
+
+/// Runs a command whose output goes to a log, calling `watch` for each line and, with `None`, four times a second.
+///
+/// The error of a command that fails shows the end of the log and says where the log is.
+pub fn logged(
+    ctx: &Ctx,
+    command: &mut Command,
+    log: &str,
+    mut watch: impl FnMut(Option<&str>),
+) -> Result<()> {
+    ctx.ui.command(command);
+    let path = log_path(ctx, log)?;
+    let mut file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let _ = writeln!(file, "+ {}", ui::describe(command));
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let mut child = command.spawn().with_context(|| cannot_start(command))?;
+    // The command holds the pipe's other ends: closed here, so that the reader sees the end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let lines = read_lines(reader);
+    let mut tail = VecDeque::new();
+    loop {
+        match lines.recv_timeout(Duration::from_millis(250)) {
+            Ok(line) => {
+                let _ = writeln!(file, "{line}");
+                watch(Some(&line));
+                tail.push_back(line);
+                if tail.len() > TAIL {
+                    tail.pop_front();
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => watch(None),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let status = child.wait()?;
+    if status.success() {
+        return Ok(());
+    }
+    let tail: Vec<_> = tail.into();
+    let told = format!(
+        "{}\n{} ({status}); the whole log is {}",
+        tail.join("\n"),
+        ui::brief(command),
+        path.display()
+    );
+    Err(Failure::machinery(told))
+}
+
+/// Where the log `name` is kept.
+pub fn log_path(ctx: &Ctx, name: &str) -> Result<PathBuf> {
+    let logs = ctx.cache.dir().join("logs");
+    cache::create_dir(&logs)?;
+    Ok(logs.join(format!("{name}.log")))
+}
+
+/// Whether a program is in `PATH`.
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| is_executable(&dir.join(program)))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+fn read_lines(reader: OwnedFd) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut reader = BufReader::new(File::from(reader));
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if sender.send(text).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    receiver
+}
+
+fn cannot_start(command: &Command) -> String {
+    format!("cannot start {}", command.get_program().to_string_lossy())
+}
+
+fn failed(command: &Command, output: &Output) -> anyhow::Error {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = said.trim_end().lines().collect();
+    let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+    anyhow!("{tail}\n{} ({})", ui::brief(command), output.status)
+}
