@@ -1,2 +1,69 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! shmdev.
+
+//! Share memory with other processes, and with the kernel, through `/dev/shmdev`.
+//!
+//! The device hands out kernel pages. A [`Segment`] is a handle of it: map it, lock byte ranges of it, wait for others'
+//! writes, or use it as a file. A lock whose holder dies is noticed by the kernel at once.
+//!
+//! ```no_run
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//! use std::time::Duration;
+//! use shmdev::{Deadline, Segment};
+//!
+//! let segment = Segment::open_default()?;             // open("/dev/shmdev")
+//! let mapping = segment.map()?;                       // mmap
+//!
+//! // Exclude others, for at most a second of waiting, and tell them when it is done.
+//! let guard = segment.begin_write(0..64, Deadline::after(Duration::from_secs(1)))?;
+//! if guard.owner_died() {
+//!     mapping.fill(0, 0, 64)?;                        // the last writer was killed half-way
+//! }
+//! mapping.write_at(b"hello", 0)?;
+//! guard.end()?;
+//!
+//! // Or without any system call.
+//! mapping.atomic::<AtomicU64>(64)?.fetch_add(1, Ordering::Relaxed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is sound, and what is not promised
+//!
+//! Others write the memory at any time, so no safe function of this crate makes a `&[u8]` of it: see [`Mapping`]. Ranges are
+//! advisory: the kernel keeps those out who ask for one. Descriptors are closed by `exec`. Calls that wait
+//! take an absolute [`Deadline`] and go on after signals.
+//!
+//! Every failed operation says which one it was and keeps the errno: see [`OpError`]. What each call does in the
+//! kernel, and when it fails, is in `docs/abi.md` of the project.
+
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("/dev/shmdev is a Linux device");
+
+mod cursor;
+mod deadline;
+mod device;
+mod error;
+mod mapping;
+mod memory;
+mod segment;
+mod sync;
+mod sys;
+pub mod uapi;
+
+pub use zerocopy;
+
+pub use crate::cursor::Cursor;
+pub use crate::deadline::Deadline;
+pub use crate::device::{DEFAULT_PATH, Device, OpenOptions};
+pub use crate::error::{
+    AccessError, BeginError, BeginErrorKind, EndError, EndErrorKind, Kind, MapError, MapErrorKind, OpError,
+    OpenError, OpenErrorKind, PollError, PollErrorKind, StatError, StatErrorKind, TransferError,
+    TransferErrorKind,
+};
+pub use crate::mapping::Mapping;
+pub use crate::memory::Atomic;
+pub use crate::segment::Segment;
+pub use crate::sync::{Access, HeldRange, SyncGuard};
+pub use crate::uapi::{Info, Stat};

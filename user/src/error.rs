@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What can go wrong: one kind of error for each operation. It turns errnos into words and decides nothing else.
+
+use std::fmt::{self, Debug, Display};
+use std::{error, io};
+
+use nix::errno::Errno;
+
+/// An operation that failed: which one it was, why, and the errno.
+///
+/// ```no_run
+/// # let segment = shmdev::Segment::open_default()?;
+/// match segment.map_range(1 << 20, 4096) {
+///     Ok(mapping) => println!("mapped {} bytes", mapping.len()),
+///     // map 4096 bytes at 1048576: the window does not lie within the segment (EINVAL)
+///     Err(error) => println!("{error}"),
+/// }
+/// # Ok::<(), shmdev::OpenError>(())
+/// ```
+///
+/// Each operation has its own name for this type and its own `Kind`, so a `match` shows what can be told apart.
+#[derive(Debug)]
+pub struct OpError<Kind> {
+    operation: String,
+    kind: Kind,
+    source: io::Error,
+}
+
+/// Opening the device failed.
+pub type OpenError = OpError<OpenErrorKind>;
+/// Asking for the state of a segment failed.
+pub type StatError = OpError<StatErrorKind>;
+/// Mapping failed.
+pub type MapError = OpError<MapErrorKind>;
+/// Beginning an access to a range failed.
+pub type BeginError = OpError<BeginErrorKind>;
+/// Ending an access to a range failed.
+pub type EndError = OpError<EndErrorKind>;
+/// Reading or writing through the descriptor failed.
+pub type TransferError = OpError<TransferErrorKind>;
+/// Waiting for a change failed.
+pub type PollError = OpError<PollErrorKind>;
+
+impl<K: Kind> OpError<K> {
+    /// The operation's name and arguments, as in the message.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn kind(&self) -> K {
+        self.kind
+    }
+
+    /// The errno. Always `Some`: also where this crate refused a call that the kernel would have refused.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.source.raw_os_error()
+    }
+
+    /// What the kernel said to `operation`.
+    pub(crate) fn new(operation: impl Display, source: io::Error) -> Self {
+        let kind = K::from_errno(errno(&source));
+        Self {
+            operation: operation.to_string(),
+            kind,
+            source,
+        }
+    }
+
+    /// A refusal of our own, with the errno that the kernel has for it.
+    pub(crate) fn refused(operation: impl Display, kind: K, errno: Errno) -> Self {
+        Self {
+            operation: operation.to_string(),
+            kind,
+            source: io::Error::from(errno),
+        }
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    // memmap2 and std refuse some arguments themselves, without an errno: those are invalid ones.
+    error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
+}
+
+impl<K: Kind> Display for OpError<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errno = errno(&self.source);
+        let why = self.kind.why().unwrap_or_else(|| errno.desc());
+        write!(f, "{}: {why} ({errno:?})", self.operation)
+    }
+}
+
+impl<K: Kind> error::Error for OpError<K> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl<K: Kind> From<OpError<K>> for io::Error {
+    /// Keeps the [`io::ErrorKind`] and the message; the errno is then found in the [`source`](error::Error::source).
+    fn from(error: OpError<K>) -> Self {
+        Self::new(error.source.kind(), error)
+    }
+}
+
+/// The `Kind` of an [`OpError`]. Sealed: implemented by the `…ErrorKind` enums of this crate.
+pub trait Kind: sealed::Kind + Copy + Debug + Send + Sync + 'static {}
+
+mod sealed {
+    use nix::errno::Errno;
+
+    pub trait Kind {
+        fn from_errno(errno: Errno) -> Self;
+        /// In words; `None` leaves it to the errno's own description.
+        fn why(&self) -> Option<&'static str>;
+    }
+}
+
+/// Makes the enum of an operation: its variants, the errnos that stand for each, and what to say.
+macro_rules! kinds {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident {
+            $( $(#[$variant_doc:meta])* $variant:ident $(: $($errno:ident)|+)? => $why:literal, )*
+        }
+    )*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum $name {
+            $( $(#[$variant_doc])* $variant, )*
+            /// Another errno; see [`OpError::raw_os_error`].
+            Other,
+        }
+
+        impl Kind for $name {}
+
+        impl sealed::Kind for $name {
+            fn from_errno(errno: Errno) -> Self {
+                match errno {
+                    $( $( $(Errno::$errno)|+ => Self::$variant, )? )*
+                    _ => Self::Other,
+                }
+            }
+
+            fn why(&self) -> Option<&'static str> {
+                match self {
+                    $( Self::$variant => Some($why), )*
+                    Self::Other => None,
+                }
+            }
+        }
+    )* };
+}
+
+kinds! {
+    /// Why opening failed.
+    OpenErrorKind {
+        /// `ENOENT`, `ENXIO`, `ENODEV`: there is no such device.
+        NotFound: ENOENT | ENXIO | ENODEV => "no such device; is the module shmdev loaded?",
+        /// `EACCES`, `EPERM`: the mode or owner of the node does not allow it.
+        Denied: EACCES | EPERM => "the mode and owner of the device node do not allow it",
+        /// `ENOTTY`: something else has that path.
+        NotShmdev: ENOTTY => "not a shmdev device",
+        /// `EPROTO`: the module speaks another version of the ABI than this crate.
+        AbiMismatch => "the module and this program were built for different versions of the ABI",
+        /// `EINVAL`: neither reading nor writing was asked for.
+        NoAccess: EINVAL => "neither reading nor writing was asked for",
+        /// `ENOMEM`: no memory for the handle.
+        NoMemory: ENOMEM => "no memory for the handle",
+        /// `ENOSPC`, `EMFILE`, `ENFILE`: too many handles or descriptors are open.
+        TooMany: ENOSPC | EMFILE | ENFILE => "too many handles or descriptors are open",
+    }
+
+    /// Why asking for the state of a segment failed.
+    StatErrorKind {
+        /// `ENOTTY`: the module does not know the call.
+        Unsupported: ENOTTY => "the module does not know this call",
+        /// `ENOMEM`: no memory.
+        NoMemory: ENOMEM => "no memory",
+    }
+
+    /// Why mapping failed.
+    MapErrorKind {
+        /// `EINVAL`: the length is 0.
+        Empty => "nothing to map; a mapping has at least one byte",
+        /// `EINVAL`: the offset is not a multiple of the page size.
+        Unaligned => "the offset is not a multiple of the page size",
+        /// `EINVAL`, `EOVERFLOW`: the window does not lie within the segment, rounded up to pages.
+        PastEnd: EINVAL | EOVERFLOW => "the window does not lie within the segment",
+        /// `EACCES`: the handle is not open for reading, or not for writing and a writable mapping was asked for.
+        Denied: EACCES => "the handle is not open for that; a mapping needs reading, a writable one writing too",
+        /// `EPERM`: the kernel's policy does not allow it.
+        NotPermitted: EPERM => "not permitted",
+        /// `ENOMEM`: no memory for page tables, or a limit on the address space.
+        NoMemory: ENOMEM => "no memory for page tables, or a limit on the address space",
+    }
+
+    /// Why beginning an access to a range failed.
+    BeginErrorKind {
+        /// `EINVAL`: the range is empty or does not lie within the segment, rounded up to pages.
+        Invalid: EINVAL => "the range is empty or does not lie within the segment",
+        /// `EAGAIN`: the range is not free and the deadline was [`Deadline::Now`](crate::Deadline::Now).
+        Busy: EAGAIN => "the range is not free",
+        /// `ETIMEDOUT`: the range was not free until the deadline.
+        TimedOut: ETIMEDOUT => "timed out",
+        /// `EDEADLK`: this handle holds, or waits for, a byte of the range already.
+        Deadlock: EDEADLK => "this handle holds or waits for a part of the range already",
+        /// `EACCES`: the handle is not open for that access.
+        Denied: EACCES => "the handle is not open for that",
+        /// `EINTR`: a signal came first.
+        Interrupted: EINTR => "interrupted by a signal",
+        /// `ENOLCK`: the handle has as many ranges as it may have.
+        TooMany: ENOLCK => "the handle holds as many ranges as it may",
+        /// `ENOMEM`: no memory for the range.
+        NoMemory: ENOMEM => "no memory for the range",
+    }
+
+    /// Why ending an access to a range failed.
+    EndErrorKind {
+        /// `ENOENT`: the handle does not hold that range for that access (any more).
+        NotHeld: ENOENT => "the handle does not hold this range",
+        /// `EINVAL`: the range is empty or does not lie within the segment.
+        Invalid: EINVAL => "the range is empty or does not lie within the segment",
+    }
+
+    /// Why reading or writing through the descriptor failed.
+    TransferErrorKind {
+        /// `ENOSPC`: a write at or past the end.
+        NoSpace: ENOSPC => "no room at or past the end of the segment",
+        /// `ENODATA`: the segment ended before all the bytes were read.
+        UnexpectedEnd => "the segment ends before that",
+        /// `EBADF`: the handle is not open for that.
+        Denied: EBADF => "the handle is not open for that",
+        /// `EINVAL`: the offset does not fit in a signed 64-bit number.
+        Invalid: EINVAL | EOVERFLOW => "no such offset",
+        /// `EINTR`: a signal came first.
+        Interrupted: EINTR => "interrupted by a signal",
+    }
+
+    /// Why waiting for a change failed.
+    PollErrorKind {
+        /// `EBADF`: the handle is not open for reading, so it would wait for ever.
+        Denied: EBADF => "the handle is not open for reading, so no change would ever be reported",
+        /// `EIDRM`: the device reported that the segment is gone.
+        Gone: EIDRM => "the segment is gone",
+        /// `ENOMEM`: no memory for the wait.
+        NoMemory: ENOMEM => "no memory",
+    }
+}
+
+/// An access to a mapping that the mapping does not allow. The memory was not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessError {
+    /// Some of the bytes do not lie within the mapping.
+    OutOfBounds {
+        /// First byte asked for.
+        offset: usize,
+        /// How many bytes.
+        len: usize,
+        /// Length of the mapping.
+        mapped: usize,
+    },
+    /// The address is not a multiple of the alignment that the type needs.
+    Unaligned {
+        /// First byte asked for.
+        offset: usize,
+        /// What it must be a multiple of.
+        align: usize,
+    },
+    /// The mapping is read-only.
+    ReadOnly,
+}
+
+impl Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfBounds { offset, len, mapped } => {
+                write!(
+                    f,
+                    "{len} bytes at {offset} do not lie within the {mapped} bytes of the mapping"
+                )
+            }
+            Self::Unaligned { offset, align } => write!(f, "offset {offset} is not a multiple of {align}"),
+            Self::ReadOnly => f.write_str("the mapping is read-only"),
+        }
+    }
+}
+
+impl error::Error for AccessError {}
+
+impl From<AccessError> for io::Error {
+    fn from(error: AccessError) -> Self {
+        let kind = match error {
+            AccessError::ReadOnly => io::ErrorKind::PermissionDenied,
+            AccessError::OutOfBounds { .. } | AccessError::Unaligned { .. } => io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    fn from_kernel<K: Kind>(operation: &str, errno: Errno) -> OpError<K> {
+        OpError::new(operation, io::Error::from(errno))
+    }
+
+    #[test]
+    fn a_message_names_the_operation_the_reason_and_the_errno() {
+        let error: MapError = from_kernel("map 4096 bytes at 1048576", Errno::EINVAL);
+        assert_eq!(
+            error.to_string(),
+            "map 4096 bytes at 1048576: the window does not lie within the segment (EINVAL)"
+        );
+        let error: BeginError = from_kernel("lock 0:4096 for writing", Errno::ETIMEDOUT);
+        assert_eq!(
+            error.to_string(),
+            "lock 0:4096 for writing: timed out (ETIMEDOUT)"
+        );
+        let error: OpenError = from_kernel("open /dev/shmdev", Errno::ENOENT);
+        assert_eq!(
+            error.to_string(),
+            "open /dev/shmdev: no such device; is the module shmdev loaded? (ENOENT)"
+        );
+    }
+
+    #[test]
+    fn an_errno_without_a_kind_is_still_told() {
+        let error: StatError = from_kernel("stat", Errno::EIO);
+        assert_eq!(error.kind(), StatErrorKind::Other);
+        assert_eq!(error.to_string(), "stat: I/O error (EIO)");
+        assert_eq!(error.raw_os_error(), Some(Errno::EIO as i32));
+    }
+
+    #[test]
+    fn each_errno_of_begin_has_its_kind() {
+        let kinds = [
+            (Errno::EINVAL, BeginErrorKind::Invalid),
+            (Errno::EACCES, BeginErrorKind::Denied),
+            (Errno::EDEADLK, BeginErrorKind::Deadlock),
+            (Errno::EAGAIN, BeginErrorKind::Busy),
+            (Errno::ETIMEDOUT, BeginErrorKind::TimedOut),
+            (Errno::EINTR, BeginErrorKind::Interrupted),
+            (Errno::ENOLCK, BeginErrorKind::TooMany),
+            (Errno::ENOMEM, BeginErrorKind::NoMemory),
+            (Errno::EFAULT, BeginErrorKind::Other),
+        ];
+        for (errno, kind) in kinds {
+            let error: BeginError = from_kernel("lock", errno);
+            assert_eq!(error.kind(), kind, "{errno}");
+            assert_eq!(error.raw_os_error(), Some(errno as i32));
+        }
+    }
+
+    #[test]
+    fn our_own_refusals_carry_the_kernels_errno() {
+        let error = MapError::refused("map 0 bytes at 0", MapErrorKind::Empty, Errno::EINVAL);
+        assert_eq!(
+            error.to_string(),
+            "map 0 bytes at 0: nothing to map; a mapping has at least one byte (EINVAL)"
+        );
+        assert_eq!(error.raw_os_error(), Some(22));
+    }
+
+    #[test]
+    fn an_io_error_made_of_one_keeps_kind_message_and_errno() {
+        let error: io::Error = from_kernel::<BeginErrorKind>("lock 0:1", Errno::ETIMEDOUT).into();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "lock 0:1: timed out (ETIMEDOUT)");
+        let source = error
+            .source()
+            .and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(
+            source.and_then(io::Error::raw_os_error),
+            Some(Errno::ETIMEDOUT as i32)
+        );
+    }
+
+    #[test]
+    fn access_errors_name_the_bounds() {
+        let error = AccessError::OutOfBounds {
+            offset: 4090,
+            len: 8,
+            mapped: 4096,
+        };
+        assert_eq!(
+            error.to_string(),
+            "8 bytes at 4090 do not lie within the 4096 bytes of the mapping"
+        );
+        let error = AccessError::Unaligned { offset: 3, align: 4 };
+        assert_eq!(error.to_string(), "offset 3 is not a multiple of 4");
+    }
+}
