@@ -67,7 +67,11 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn new(default_segment: Arc<Segment>, max_ranges: u32, exits: Arc<ExitQueue>) -> Self {
+    pub(crate) fn new(
+        default_segment: Arc<Segment>,
+        max_ranges: u32,
+        exits: Arc<ExitQueue>,
+    ) -> Self {
         Self {
             default_segment,
             max_ranges,
@@ -96,6 +100,19 @@ pub(crate) struct Handle {
 struct Inner {
     /// One for each process that has begun a range, until it exits or the file is released.
     watches: KVec<ExitWatch<Handle>>,
+}
+
+impl Inner {
+    fn forget(&mut self, process: ProcessKey) {
+        let of_process = |&index: &usize| {
+            self.watches
+                .get(index)
+                .is_some_and(|watch| watch.process() == process)
+        };
+        if let Some(index) = (0..self.watches.len()).find(of_process) {
+            let _ = self.watches.remove(index);
+        }
+    }
 }
 
 impl Handle {
@@ -174,7 +191,11 @@ impl Handle {
         let segment = this.segment();
         let granted = segment.begin(this.token.get(), range, access, deadline, this.max_ranges)?;
         arg.generation = segment.generation();
-        arg.status = if granted.owner_died { uapi::STATUS_OWNER_DIED } else { 0 };
+        arg.status = if granted.owner_died {
+            uapi::STATUS_OWNER_DIED
+        } else {
+            0
+        };
         if let Err(error) = writer.write(arg) {
             segment.withdraw(granted);
             return Err(error);
@@ -227,7 +248,7 @@ impl ProcessExit for Handle {
             segment.process_exited(this.token.get(), process);
         }
         // Only now: until then, the watch keeps the key from naming another process.
-        this.inner.lock().watches.retain(|watch| watch.process() != process);
+        this.inner.lock().forget(process);
     }
 }
 
@@ -236,7 +257,13 @@ impl Operations for Handle {
     type Polled = Segment;
 
     fn open(device: &Device, mode: OpenMode) -> Result<Arc<Self>> {
-        let token = Token::allocate(uapi::TOKEN_MAX).map_err(|error| if error == EBUSY { ENOSPC } else { error })?;
+        let token = Token::allocate(uapi::TOKEN_MAX).map_err(|error| {
+            if error == EBUSY {
+                ENOSPC
+            } else {
+                error
+            }
+        })?;
         Arc::pin_init(
             pin_init!(Self {
                 token,
@@ -253,8 +280,8 @@ impl Operations for Handle {
     }
 
     fn flush(&self) {
-        // A process that exits is missed here only if it has closed its descriptors before or shares their table:
-        // its watch tells of those, but later.
+        // A process that exits is missed here only if it has closed its descriptors before or
+        // shares their table: its watch tells of those, but later.
         if current_is_exiting() {
             if let Some(segment) = self.segment.as_ref() {
                 segment.process_exited(self.token.get(), ProcessKey::current());

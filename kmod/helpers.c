@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * What only C can say: macros, inlines, and calls whose binding depends on the kernel's configuration, in the
- * manner of the kernel's own rust/helpers/. No decisions here. Declared for Rust in missing/ffi.rs.
+ * What only C can say: macros, inlines, and calls whose binding depends on the kernel's
+ * configuration, in the manner of the kernel's own rust/helpers/. Declared for Rust in
+ * missing/ffi.rs.
  */
 
 #include <linux/fs.h>
@@ -117,7 +118,8 @@ bool shmdev_process_exited(struct pid *pid)
 
 	rcu_read_lock();
 	leader = pid_task(pid, PIDTYPE_TGID);
-	exited = !leader || (READ_ONCE(leader->exit_state) && thread_group_empty(leader));
+	exited = !leader ||
+		 (READ_ONCE(leader->exit_state) && thread_group_empty(leader));
 	rcu_read_unlock();
 	return exited;
 }
@@ -136,8 +138,8 @@ static u32 shmdev_next_token;
 int shmdev_token_alloc(u32 *token, u32 max);
 int shmdev_token_alloc(u32 *token, u32 max)
 {
-	int ret = xa_alloc_cyclic(&shmdev_tokens, token, xa_mk_value(0), XA_LIMIT(1, max), &shmdev_next_token,
-				  GFP_KERNEL_ACCOUNT);
+	int ret = xa_alloc_cyclic(&shmdev_tokens, token, xa_mk_value(0), XA_LIMIT(1, max),
+				  &shmdev_next_token, GFP_KERNEL_ACCOUNT);
 
 	return ret < 0 ? ret : 0;
 }

@@ -4,8 +4,9 @@
 //!
 //! # Locks
 //!
-//! `Segment::ranges` is a leaf but for the locks of the scheduler and the allocator: nothing of the module is locked,
-//! and no user memory touched, while it is held. It is never taken under an `mmap_lock`: what mappings do to a segment is atomic.
+//! `Segment::ranges` is a leaf but for the locks of the scheduler and the allocator: nothing of the
+//! module is locked, and no user memory touched, while it is held. It is never taken under an
+//! `mmap_lock`: what mappings do to a segment is atomic.
 
 use crate::{
     missing::{
@@ -170,7 +171,8 @@ impl Segment {
         self.ranges.lock().drop_requests(gone);
     }
 
-    /// Copies from byte `position` on, as far as the segment goes. Fails with `EFAULT` if nothing can be copied.
+    /// Copies from byte `position` on, as far as the segment goes. Fails with `EFAULT` if nothing
+    /// can be copied.
     pub(crate) fn read(&self, position: u64, to: &mut IovIterDest<'_>) -> Result<usize> {
         let len = self.len_from(position, to.len());
         let copied = self.pages.copy_to_iter(position as usize, len, to);
@@ -180,9 +182,14 @@ impl Segment {
         Ok(copied)
     }
 
-    /// Copies to byte `position` on, as far as the segment goes. Returns how many bytes, and the generation if that
-    /// was a write. Fails with `ENOSPC` at the end, and with `EFAULT` if nothing can be copied.
-    pub(crate) fn write(&self, position: u64, from: &mut IovIterSource<'_>) -> Result<(usize, Option<u64>)> {
+    /// Copies to byte `position` on, as far as the segment goes. Returns how many bytes, and the
+    /// generation if that was a write. Fails with `ENOSPC` at the end, and with `EFAULT` if nothing
+    /// can be copied.
+    pub(crate) fn write(
+        &self,
+        position: u64,
+        from: &mut IovIterSource<'_>,
+    ) -> Result<(usize, Option<u64>)> {
         if from.is_empty() {
             return Ok((0, None));
         }
@@ -208,7 +215,8 @@ impl Segment {
         generation
     }
 
-    /// The range of that offset and length. Fails with `EINVAL` if it is empty or does not lie within the segment's pages.
+    /// The range of that offset and length. Fails with `EINVAL` if it is empty or does not lie
+    /// within the segment's pages.
     pub(crate) fn range(&self, offset: u64, len: u64) -> Result<Range> {
         let end = offset.checked_add(len).ok_or(EINVAL)?;
         if len == 0 || end > self.mapped_size() {
@@ -217,11 +225,11 @@ impl Segment {
         Ok(Range { start: offset, end })
     }
 
-    /// Holds a range for the current process, through the handle whose token is `owner`; without a deadline, only if
-    /// it need not wait.
+    /// Holds a range for the current process, through the handle whose token is `owner`; without a
+    /// deadline, only if it need not wait.
     ///
-    /// Fails with `EDEADLK`, `ENOLCK`, `ENOMEM`; when it would have to wait with `EAGAIN`, and when it did with
-    /// `ETIMEDOUT` or `ERESTARTSYS`.
+    /// Fails with `EDEADLK`, `ENOLCK`, `ENOMEM`; when it would have to wait with `EAGAIN`, and when
+    /// it did with `ETIMEDOUT` or `ERESTARTSYS`.
     pub(crate) fn begin(
         &self,
         owner: u32,
@@ -241,7 +249,10 @@ impl Segment {
         }
         let deadline = deadline.ok_or(EAGAIN)?;
         let parking = Parking::new()?;
-        let outcome = self.ranges.lock().begin(request, Some(parking.unparker()), limit)?;
+        let outcome = self
+            .ranges
+            .lock()
+            .begin(request, Some(parking.unparker()), limit)?;
         match outcome {
             Outcome::Granted(granted) => Ok(granted),
             Outcome::Waits(id) => self.wait(&parking, id, deadline),

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/dev/shmdev`: kernel pages that processes share, and synchronisation that survives their crashes.
+//! `/dev/shmdev`: kernel pages that processes share, and synchronisation that survives their
+//! crashes.
 //!
-//! This file has the module's parameters, and registers the device. `docs/architecture.md` tells what is where.
+//! This file has the module's parameters, and registers the device. `docs/architecture.md` tells
+//! what is where.
 
 #![deny(unsafe_code)]
 
@@ -54,7 +56,8 @@ module! {
 
 #[pin_data]
 struct Shmdev {
-    /// Dropped first: no file can be opened from then on, and none is open, or unloading would have been refused.
+    /// Dropped first: no file can be opened from then on, and none is open, or unloading would have
+    /// been refused.
     #[pin]
     registration: Registration<Handle>,
     _farewell: Farewell,

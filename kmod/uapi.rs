@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! The ABI of `/dev/shmdev`: the one definition, used by the kernel module and by the userspace crate.
+//! The ABI of `/dev/shmdev`: the one definition, used by the kernel module and by the userspace
+//! crate.
 //!
-//! It uses `core` alone. Every structure is `repr(C)` with a layout that is the same for 32-bit and 64-bit callers:
-//! fixed-width integers at their natural alignment, no pointers, no implicit padding. What each call does, and
-//! every errno it can return, is written in `docs/abi.md`.
+//! It uses `core` alone. Every structure is `repr(C)` with a layout that is the same for 32-bit and
+//! 64-bit callers: fixed-width integers at their natural alignment, no pointers, no implicit
+//! padding. What each call does, and every errno it can return, is written in `docs/abi.md`.
 
 /// Name of the device node under `/dev`.
 pub const DEVICE_NAME: &str = "shmdev";
@@ -51,7 +52,8 @@ pub const DEADLINE_NOW: u64 = 0;
 /// [`SyncRange::deadline_ns`]: wait for as long as it takes.
 pub const DEADLINE_NEVER: u64 = u64::MAX;
 
-/// [`SyncRange::status`]: somebody died while writing bytes of this range, and no write of them was completed since.
+/// [`SyncRange::status`]: somebody died while writing bytes of this range, and no write of them was
+/// completed since.
 pub const STATUS_OWNER_DIED: u32 = 1 << 0;
 
 /// What [`IOC_INFO`] returns.
@@ -74,7 +76,8 @@ pub struct Info {
     pub reserved: [u64; 4],
 }
 
-/// What [`IOC_STAT`] returns. The figures are read one after the other while others may change them.
+/// What [`IOC_STAT`] returns. The figures are read one after the other while others may change
+/// them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
@@ -88,7 +91,8 @@ pub struct Stat {
     pub nattch: u64,
     /// How many handles are attached now.
     pub handles: u64,
-    /// How many writes were completed: ends of WRITE ranges and calls of `write` that stored something.
+    /// How many writes were completed: ends of WRITE ranges and calls of `write` that stored
+    /// something.
     pub generation: u64,
     /// How many ranges are held now.
     pub holders: u32,
@@ -110,7 +114,8 @@ pub struct SyncRange {
     pub offset: u64,
     /// Length of the range in bytes, at least 1.
     pub len: u64,
-    /// Until when to wait: nanoseconds of `CLOCK_MONOTONIC`, [`DEADLINE_NOW`] or [`DEADLINE_NEVER`]. Zero for
+    /// Until when to wait: nanoseconds of `CLOCK_MONOTONIC`, [`DEADLINE_NOW`] or
+    /// [`DEADLINE_NEVER`]. Zero for
     /// [`SYNC_END`].
     pub deadline_ns: u64,
     /// Returned: the segment's generation, for an end of a WRITE range the one that it made.
@@ -128,7 +133,8 @@ pub struct SyncRange {
 const IOC_WRITE: u32 = 1;
 const IOC_READ: u32 = 2;
 
-/// `_IOC()` of `include/uapi/asm-generic/ioctl.h`, for the architectures that use that file unchanged.
+/// `_IOC()` of `include/uapi/asm-generic/ioctl.h`, for the architectures that use that file
+/// unchanged.
 const fn opcode(direction: u32, nr: u8, size: usize) -> u32 {
     assert!(size < 1 << 14, "the size field of an ioctl has 14 bits");
     direction << 30 | (size as u32) << 16 | (IOC_TYPE as u32) << 8 | nr as u32

@@ -8,7 +8,8 @@ use kernel::transmute::{
     FromBytes, //
 };
 
-/// Asserts at compile time that a structure of integers has no padding: its size is the sum of its fields'.
+/// Asserts at compile time that a structure of integers has no padding: its size is the sum of its
+/// fields'.
 macro_rules! no_padding {
     ($type:ty, $($field:ident)+) => {
         const _: () = {

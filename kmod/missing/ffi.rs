@@ -2,7 +2,8 @@
 
 //! Declarations of `helpers.c` and of the module's own `struct module`.
 
-// Without lockdep, kernel structures hold an empty one: C allows it, and only pointers to them are passed.
+// Without lockdep, kernel structures hold an empty one: C allows it, and only pointers to them are
+// passed.
 #![allow(improper_ctypes)]
 
 use kernel::{
@@ -22,7 +23,10 @@ unsafe extern "C" {
     pub(super) fn shmdev_totalram_pages() -> c_ulong;
     pub(super) fn shmdev_page_to_pfn(page: *const bindings::page) -> c_ulong;
     pub(super) fn shmdev_page_address(page: *const bindings::page) -> *mut c_void;
-    pub(super) fn shmdev_vm_flags_clear(vma: *mut bindings::vm_area_struct, flags: bindings::vm_flags_t);
+    pub(super) fn shmdev_vm_flags_clear(
+        vma: *mut bindings::vm_area_struct,
+        flags: bindings::vm_flags_t,
+    );
     pub(super) fn shmdev_read_implies_exec() -> bool;
     pub(super) fn shmdev_iocb_append(iocb: *const bindings::kiocb) -> bool;
     pub(super) fn shmdev_set_current_state(state: c_uint);

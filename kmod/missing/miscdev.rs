@@ -2,8 +2,9 @@
 
 //! Misc devices with all the file operations that a device like ours needs.
 //!
-//! `kernel::miscdevice` has no `poll`, `llseek`, `flush`, `fsync`, `splice`, nor a mode for the node, and in Linux 7.2 sets no `owner`:
-//! there `rmmod` succeeds while a file is open, and the next `close` jumps into freed memory.
+//! `kernel::miscdevice` has no `poll`, `llseek`, `flush`, `fsync`, `splice`, nor a mode for the
+//! node, and in Linux 7.2 sets no `owner`: there `rmmod` succeeds while a file is open, and the
+//! next `close` jumps into freed memory.
 
 use super::{
     ffi,
@@ -132,14 +133,20 @@ pub(crate) struct Registration<T: Operations> {
     device: T::Device,
 }
 
-// SAFETY: A misc device may be deregistered by another thread than registered it, and `T::Device` is `Send`.
+// SAFETY: A misc device may be deregistered by another thread than registered it, and `T::Device`
+// is `Send`.
 unsafe impl<T: Operations> Send for Registration<T> {}
 // SAFETY: A shared reference gives access to `device` alone, which is `Sync`.
 unsafe impl<T: Operations> Sync for Registration<T> {}
 
 impl<T: Operations> Registration<T> {
-    /// Registers a device whose node has that name and those permission bits. From then on files may be opened.
-    pub(crate) fn register(name: &'static CStr, mode: u16, device: T::Device) -> impl PinInit<Self, Error> {
+    /// Registers a device whose node has that name and those permission bits. From then on files
+    /// may be opened.
+    pub(crate) fn register(
+        name: &'static CStr,
+        mode: u16,
+        device: T::Device,
+    ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             device,
             // INVARIANT: On success, it is registered.
@@ -152,8 +159,8 @@ impl<T: Operations> Registration<T> {
                     mode,
                     ..pin_init::zeroed()
                 };
-                // SAFETY: `slot` is valid for writing, and pinned until `drop` deregisters it. `device` is initialised
-                // already, so that files may be opened.
+                // SAFETY: `slot` is valid for writing, and pinned until `drop` deregisters it.
+                // `device` is initialised already, so that files may be opened.
                 unsafe {
                     slot.write(misc);
                     to_result(bindings::misc_register(slot))
@@ -233,8 +240,8 @@ impl<T: Operations> Vtable<T> {
     /// `file` must be a file that is being opened by `misc_open`.
     unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         from_result(|| {
-            // SAFETY: `misc_open` set the private data to the device, which cannot go meanwhile. It is the first
-            // field of a `Registration<T>`, by the type invariant of that.
+            // SAFETY: `misc_open` set the private data to the device, which cannot go meanwhile. It
+            // is the first field of a `Registration<T>`, by the type invariant of that.
             let registration = unsafe { &*(*file).private_data.cast::<Registration<T>>() };
             // SAFETY: The file is valid, and nobody else knows it yet.
             let mode = OpenMode::of(unsafe { File::from_raw_file(file) });
@@ -268,12 +275,18 @@ impl<T: Operations> Vtable<T> {
     /// # Safety
     ///
     /// `file` must be open.
-    unsafe extern "C" fn llseek(file: *mut bindings::file, offset: Offset, whence: c_int) -> Offset {
+    unsafe extern "C" fn llseek(
+        file: *mut bindings::file,
+        offset: Offset,
+        whence: c_int,
+    ) -> Offset {
         // SAFETY: The file is open.
         let size = unsafe { Self::open_file(file) }.operations.size();
         match size.and_then(|size| Ok(Offset::try_from(size)?)) {
             // SAFETY: The file is open.
-            Ok(size) => unsafe { bindings::generic_file_llseek_size(file, offset, whence, size, size) },
+            Ok(size) => unsafe {
+                bindings::generic_file_llseek_size(file, offset, whence, size, size)
+            },
             Err(error) => error.to_errno().into(),
         }
     }
@@ -281,9 +294,13 @@ impl<T: Operations> Vtable<T> {
     /// # Safety
     ///
     /// `kiocb` must belong to an open file, and `iter` be valid for reading into.
-    unsafe extern "C" fn read_iter(kiocb: *mut bindings::kiocb, iter: *mut bindings::iov_iter) -> isize {
+    unsafe extern "C" fn read_iter(
+        kiocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
         // SAFETY: The kiocb is valid and ours for the call, and its file is open.
-        let (open_file, position) = unsafe { (Self::open_file((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
+        let (open_file, position) =
+            unsafe { (Self::open_file((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
         // SAFETY: The iterator is valid, and its direction is that of a read.
         let to = unsafe { IovIterDest::from_raw(iter) };
         Self::advance(position, |at| open_file.operations.read(at, to))
@@ -292,22 +309,31 @@ impl<T: Operations> Vtable<T> {
     /// # Safety
     ///
     /// `kiocb` must belong to an open file, and `iter` be valid for writing from.
-    unsafe extern "C" fn write_iter(kiocb: *mut bindings::kiocb, iter: *mut bindings::iov_iter) -> isize {
+    unsafe extern "C" fn write_iter(
+        kiocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
         // SAFETY: The kiocb is valid.
         let append = unsafe { ffi::shmdev_iocb_append(kiocb) };
         // SAFETY: The kiocb is valid and ours for the call, and its file is open.
-        let (open_file, position) = unsafe { (Self::open_file((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
+        let (open_file, position) =
+            unsafe { (Self::open_file((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
         // SAFETY: The iterator is valid, and its direction is that of a write.
         let from = unsafe { IovIterSource::from_raw(iter) };
-        Self::advance(position, |at| open_file.operations.write((!append).then_some(at), from))
+        Self::advance(position, |at| {
+            open_file.operations.write((!append).then_some(at), from)
+        })
     }
 
     /// Transfers bytes at a position and moves it by how many there were.
     fn advance(position: &mut Offset, transfer: impl FnOnce(u64) -> Result<usize>) -> isize {
-        let result = u64::try_from(*position).map_err(|_| EINVAL).and_then(transfer);
+        let result = u64::try_from(*position)
+            .map_err(|_| EINVAL)
+            .and_then(transfer);
         match result {
             Ok(count) => {
-                // CAST: The kernel transfers at most MAX_RW_COUNT bytes, less than 2 GiB, in a call.
+                // CAST: The kernel transfers at most MAX_RW_COUNT bytes, less than 2 GiB, in a
+                // call.
                 *position = position.saturating_add(count as Offset);
                 count as isize
             }
@@ -319,7 +345,10 @@ impl<T: Operations> Vtable<T> {
     /// # Safety
     ///
     /// `file` must be open, and `vma` be one that is being set up for it.
-    unsafe extern "C" fn mmap(file: *mut bindings::file, vma: *mut bindings::vm_area_struct) -> c_int {
+    unsafe extern "C" fn mmap(
+        file: *mut bindings::file,
+        vma: *mut bindings::vm_area_struct,
+    ) -> c_int {
         // SAFETY: The vma is being set up.
         let vma = unsafe { VmaNew::from_raw(vma) };
         // SAFETY: The file is open.
@@ -330,7 +359,11 @@ impl<T: Operations> Vtable<T> {
     /// # Safety
     ///
     /// `file` must be open.
-    unsafe extern "C" fn ioctl(file: *mut bindings::file, command: c_uint, argument: c_ulong) -> c_long {
+    unsafe extern "C" fn ioctl(
+        file: *mut bindings::file,
+        command: c_uint,
+        argument: c_ulong,
+    ) -> c_long {
         // SAFETY: The file is open.
         let open_file = unsafe { Self::open_file(file) };
         from_result(|| T::ioctl(&open_file.operations, command, argument).map(|()| 0))
@@ -339,7 +372,10 @@ impl<T: Operations> Vtable<T> {
     /// # Safety
     ///
     /// `file` must be open, and `table` be what `poll` was called with.
-    unsafe extern "C" fn poll(file: *mut bindings::file, table: *mut bindings::poll_table_struct) -> bindings::__poll_t {
+    unsafe extern "C" fn poll(
+        file: *mut bindings::file,
+        table: *mut bindings::poll_table_struct,
+    ) -> bindings::__poll_t {
         // SAFETY: The file is open.
         let open_file = unsafe { Self::open_file(file) };
         {
@@ -351,8 +387,8 @@ impl<T: Operations> Vtable<T> {
                 }
             }
             if let Some(object) = &*polled {
-                // SAFETY: The pointers are those of this call. The object, which owns the queue, stays in `polled`
-                // until the file was released.
+                // SAFETY: The pointers are those of this call. The object, which owns the queue,
+                // stays in `polled` until the file was released.
                 unsafe { object.poll_queue().register(file, table) };
             }
         }

@@ -2,8 +2,8 @@
 
 //! What the `kernel` crate lacks, written as it would write it.
 //!
-//! This is the only place of the module with `unsafe` in it: code outside builds on the safe interfaces of these
-//! files. Nothing here knows what shmdev is for.
+//! This is the only place of the module with `unsafe` in it: code outside builds on the safe
+//! interfaces of these files. Nothing here knows what shmdev is for.
 
 #![allow(unsafe_code)]
 

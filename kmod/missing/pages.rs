@@ -13,40 +13,39 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SHIFT,
     prelude::*, //
 };
 
-/// `1 << order` pages that follow one another in physical memory.
+/// Pages that follow one another in physical memory.
 ///
 /// # Invariants
 ///
-/// `page` is the first page of an allocation of that order, which belongs to this value. It has a kernel address.
+/// `page` is the first page of an allocation of order `order`, which belongs to this value. It has
+/// a kernel address. `end - first` is `1 << order`.
 struct Piece {
     /// Index, among all pages of the [`Pages`], of this piece's first.
     first: usize,
+    /// Index of the first page after it.
+    end: usize,
     page: NonNull<bindings::page>,
     order: u32,
 }
 
 impl Piece {
-    /// Allocates a piece: `Ok(None)` when there is none of that order to be had without effort.
+    /// Allocates a piece; `None` when there is none of that order to be had, which for a large
+    /// order is soon said.
     fn allocate(first: usize, order: u32) -> Option<Self> {
+        let end = first.checked_add(1_usize.checked_shl(order)?)?;
         // SAFETY: The flags are valid for any order, and the function may sleep, as we may.
         let page = unsafe { ffi::shmdev_alloc_pages(ffi::shmdev_gfp_segment(order > 0), order) };
         // INVARIANT: The pages were just allocated, without __GFP_HIGHMEM, so they have an address.
         Some(Self {
             first,
+            end,
             page: NonNull::new(page)?,
             order,
         })
-    }
-
-    fn count(&self) -> usize {
-        1 << self.order
     }
 
     fn address(&self) -> *mut u8 {
@@ -67,14 +66,16 @@ impl Drop for Piece {
     }
 }
 
-/// A number of whole pages, zeroed when allocated, charged to the memory cgroup of the allocating task.
+/// A number of whole pages, zeroed when allocated, charged to the memory cgroup of the allocating
+/// task.
 ///
-/// Their contents may change at any time by the hands of user space, so nobody is ever given a reference to them.
+/// Their contents may change at any time by the hands of user space, so nobody is ever given a
+/// reference to them.
 ///
 /// # Invariants
 ///
-/// `pieces` is sorted by `first`, and the pieces follow one another without a gap: the pages of all of them are
-/// `0..count`.
+/// `pieces` is sorted by `first`, and the pieces follow one another without a gap: the pages of all
+/// of them are `0..count`.
 pub(crate) struct Pages {
     pieces: KVVec<Piece>,
     count: usize,
@@ -88,8 +89,8 @@ unsafe impl Sync for Pages {}
 impl Pages {
     /// Allocates `count` pages, in pieces as large as can be had.
     ///
-    /// Fails with `ENOMEM`, at once when the machine has not so many pages, and with `EINTR` when the task is being
-    /// killed.
+    /// Fails with `ENOMEM`, at once when the machine has not so many pages, and with `EINTR` when
+    /// the task is being killed.
     pub(crate) fn allocate(count: usize) -> Result<Self> {
         // SAFETY: Reads a counter.
         if count > unsafe { ffi::shmdev_totalram_pages() } {
@@ -101,7 +102,10 @@ impl Pages {
             count: 0,
         };
         let mut order = bindings::MAX_PAGE_ORDER;
-        while let Some(missing) = count.checked_sub(pages.count).filter(|&missing| missing > 0) {
+        while let Some(missing) = count
+            .checked_sub(pages.count)
+            .filter(|&missing| missing > 0)
+        {
             order = order.min(missing.ilog2());
             if current_is_being_killed() {
                 return Err(EINTR);
@@ -116,10 +120,10 @@ impl Pages {
     }
 
     fn push(&mut self, piece: Piece) -> Result {
-        let count = piece.count();
+        let end = piece.end;
         self.pieces.push(piece, GFP_KERNEL_ACCOUNT)?;
         // INVARIANT: The new piece begins where the last one ended.
-        self.count += count;
+        self.count = end;
         Ok(())
     }
 
@@ -133,31 +137,50 @@ impl Pages {
         self.pieces.len()
     }
 
-    /// Physically contiguous runs that together are the pages `first..first + count`, in order, as pairs of first
-    /// page frame number and number of pages. Pages past the end are left out.
-    pub(super) fn runs(&self, first: usize, count: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+    /// Physically contiguous runs that together are the pages `first..first + count`, in order, as
+    /// pairs of first page frame number and number of pages. Pages past the end are left out.
+    pub(super) fn runs(
+        &self,
+        first: usize,
+        count: usize,
+    ) -> impl Iterator<Item = (usize, usize)> + '_ {
         let end = first.saturating_add(count).min(self.count);
         self.pieces_from(first).map_while(move |piece| {
             let from = first.max(piece.first);
-            let to = end.min(piece.first + piece.count());
-            (from < to).then(|| (piece.frame() + (from - piece.first), to - from))
+            let count = end
+                .min(piece.end)
+                .checked_sub(from)
+                .filter(|&count| count > 0)?;
+            let frame = piece.frame().checked_add(from.checked_sub(piece.first)?)?;
+            Some((frame, count))
         })
     }
 
-    /// Copies bytes from `offset` on to where the iterator points, until `len` bytes are copied, the pages end or
-    /// user memory cannot be written. Returns how many.
-    pub(crate) fn copy_to_iter(&self, offset: usize, len: usize, iter: &mut IovIterDest<'_>) -> usize {
+    /// Copies bytes from `offset` on to where the iterator points, until `len` bytes are copied,
+    /// the pages end or user memory cannot be written. Returns how many.
+    pub(crate) fn copy_to_iter(
+        &self,
+        offset: usize,
+        len: usize,
+        iter: &mut IovIterDest<'_>,
+    ) -> usize {
         let iter = iter.as_raw();
         self.copy(offset, len, |address, len| {
-            // SAFETY: `copy` gives addresses of pages that are ours. Others may write to them meanwhile, which is a
-            // matter of what bytes are copied: no reference to them exists. The iterator is valid by its type.
+            // SAFETY: `copy` gives addresses of pages that are ours. Others may write to them
+            // meanwhile, which is a matter of what bytes are copied: no reference to them exists.
+            // The iterator is valid by its type.
             unsafe { bindings::_copy_to_iter(address.cast(), len, iter) }
         })
     }
 
-    /// Copies bytes from where the iterator points to `offset`, until `len` bytes are copied, the pages end or user
-    /// memory cannot be read. Returns how many.
-    pub(crate) fn copy_from_iter(&self, offset: usize, len: usize, iter: &mut IovIterSource<'_>) -> usize {
+    /// Copies bytes from where the iterator points to `offset`, until `len` bytes are copied, the
+    /// pages end or user memory cannot be read. Returns how many.
+    pub(crate) fn copy_from_iter(
+        &self,
+        offset: usize,
+        len: usize,
+        iter: &mut IovIterSource<'_>,
+    ) -> usize {
         let iter = iter.as_raw();
         self.copy(offset, len, |address, len| {
             // SAFETY: As in `copy_to_iter`.
@@ -165,29 +188,36 @@ impl Pages {
         })
     }
 
-    /// Calls `copy_run` with address and length of each contiguous run of the bytes `offset..offset + len`, until it
-    /// copies less than it was asked to or the task is being killed. Returns the sum of what it copied.
-    fn copy(&self, offset: usize, len: usize, mut copy_run: impl FnMut(*mut u8, usize) -> usize) -> usize {
-        let mut done = 0;
+    /// Calls `copy_run` with address and length of each contiguous run of the bytes `offset..offset
+    /// + len`, until it copies less than it was asked to or the task is being killed. Returns the
+    /// sum of what it copied.
+    fn copy(
+        &self,
+        offset: usize,
+        len: usize,
+        mut copy_run: impl FnMut(*mut u8, usize) -> usize,
+    ) -> usize {
+        let mut position = offset;
+        let mut left = len;
         for piece in self.pieces_from(offset >> PAGE_SHIFT) {
-            let Some(inside) = (offset + done).checked_sub(piece.first << PAGE_SHIFT) else {
-                break;
-            };
-            let run = (piece.count() * PAGE_SIZE - inside).min(len - done);
-            // SAFETY: `inside` is less than the piece's size: the piece holds the page of `offset`, or follows one
-            // that was copied to its end.
+            // The piece holds the page of `offset`, or begins where the one before, which was
+            // copied to its end, ended.
+            let inside = position.saturating_sub(piece.first << PAGE_SHIFT);
+            let run = (piece.end << PAGE_SHIFT).saturating_sub(position).min(left);
+            // SAFETY: `inside` is less than the size of the piece.
             let copied = copy_run(unsafe { piece.address().add(inside) }, run);
-            done += copied;
-            if copied < run || done == len || current_is_being_killed() {
+            position = position.saturating_add(copied);
+            left = left.saturating_sub(copied);
+            if copied < run || left == 0 || current_is_being_killed() {
                 break;
             }
         }
-        done
+        len.saturating_sub(left)
     }
 
     /// The pieces from the one that holds page `index` on.
     fn pieces_from(&self, index: usize) -> impl Iterator<Item = &Piece> + '_ {
-        let start = self.pieces.partition_point(|piece| piece.first + piece.count() <= index);
-        self.pieces.iter().skip(start)
+        let start = self.pieces.partition_point(|piece| piece.end <= index);
+        self.pieces.get(start..).into_iter().flatten()
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Putting the current task to sleep until another one says so, a signal comes or a point in time is reached.
+//! Putting the current task to sleep until another one says so, a signal comes or a point in time
+//! is reached.
 
 use super::ffi;
 use kernel::{
@@ -45,7 +46,8 @@ pub(crate) struct Unparker {
 }
 
 impl Unparker {
-    /// Wakes the task that parks, or keeps it from going to sleep. It stays so: a second call does nothing.
+    /// Wakes the task that parks, or keeps it from going to sleep. It stays so: a second call does
+    /// nothing.
     pub(crate) fn unpark(&self) {
         self.unparked.store(1, Release);
         self.task.wake_up();
@@ -90,8 +92,8 @@ impl Parking {
         // SAFETY: The current task's own slack, which only the task itself sets while it runs.
         let slack = unsafe { (*Task::current_raw()).timer_slack_ns };
         let wake = loop {
-            // SAFETY: The state is one that a task may sleep in. The state is set before the flag is looked at, so
-            // an `unpark` after the look makes the task runnable again.
+            // SAFETY: The state is one that a task may sleep in. The state is set before the flag
+            // is looked at, so an `unpark` after the look makes the task runnable again.
             unsafe { ffi::shmdev_set_current_state(bindings::TASK_INTERRUPTIBLE) };
             if self.unparker.unparked.load(Acquire) == 1 {
                 break Wake::Unparked;
@@ -101,7 +103,11 @@ impl Parking {
             }
             // SAFETY: `expires` is null, which means to sleep without end, or valid for the call.
             let timer = unsafe {
-                bindings::schedule_hrtimeout_range(expires, slack, bindings::hrtimer_mode_HRTIMER_MODE_ABS)
+                bindings::schedule_hrtimeout_range(
+                    expires,
+                    slack,
+                    bindings::hrtimer_mode_HRTIMER_MODE_ABS,
+                )
             };
             if timer == 0 {
                 break Wake::Deadline;

@@ -2,8 +2,9 @@
 
 //! A wait queue for `poll`, for an object that outlives every file that polls it.
 //!
-//! `kernel::sync::poll::PollCondVar` has to wait for an RCU grace period when it is dropped, because it
-//! may go while somebody polls it. [`PollQueue`] needs no such wait: see [`PollQueue::register`].
+//! `kernel::sync::poll::PollCondVar` has to wait for an RCU grace period when it is dropped,
+//! because it may go while somebody polls it. [`PollQueue`] needs no such wait: see
+//! [`PollQueue::register`].
 
 use core::ptr;
 use kernel::{
@@ -40,21 +41,27 @@ impl PollQueue {
     pub(crate) fn notify_readable(&self) {
         let events = bindings::POLLIN | bindings::POLLRDNORM;
         let key = ptr::without_provenance_mut(events as usize);
-        // SAFETY: The queue was initialised by `new`. The key is a set of events, not a pointer to anything.
+        // SAFETY: The queue was initialised by `new`. The key is a set of events, not a pointer to
+        // anything.
         unsafe { bindings::__wake_up(self.head.get(), bindings::TASK_NORMAL, 0, key) };
     }
 }
 
 impl PollQueue {
-    /// Adds the caller of `poll` to the queue; after that, the caller must look at the state that the queue tells of.
+    /// Adds the caller of `poll` to the queue; after that, the caller must look at the state that
+    /// the queue tells of.
     ///
     /// # Safety
     ///
-    /// The pointers must be those that the `poll` operation was called with. The queue must live for as long as that
-    /// file, `release` included.
-    // The kernel removes what `poll` and `select` added while they hold the file, and what epoll added before it
-    // calls `release`: a queue that lives longer needs no other protection.
-    pub(super) unsafe fn register(&self, file: *mut bindings::file, table: *mut bindings::poll_table_struct) {
+    /// The pointers must be those that the `poll` operation was called with. The queue must live
+    /// for as long as that file, `release` included.
+    // The kernel removes what `poll` and `select` added while they hold the file, and what epoll
+    // added before it calls `release`: a queue that lives longer needs no other protection.
+    pub(super) unsafe fn register(
+        &self,
+        file: *mut bindings::file,
+        table: *mut bindings::poll_table_struct,
+    ) {
         // SAFETY: By the caller's promise.
         unsafe { bindings::poll_wait(file, self.head.get(), table) }
     }

@@ -2,9 +2,10 @@
 
 //! Processes, and being told when one exits.
 //!
-//! A file's `flush` and `release` tell of a process that exits with the file open and of the last user of the file,
-//! but not of a process that closed its descriptor, or shares its descriptor table, while the file lives on
-//! elsewhere. [`ExitWatch`] does: it waits where `poll` on a pidfd waits.
+//! A file's `flush` and `release` tell of a process that exits with the file open and of the last
+//! user of the file, but not of a process that closed its descriptor, or shares its descriptor
+//! table, while the file lives on elsewhere. [`ExitWatch`] does: it waits where `poll` on a pidfd
+//! waits.
 
 use super::ffi;
 use kernel::{
@@ -54,7 +55,8 @@ pub(crate) fn current_is_being_killed() -> bool {
     unsafe { ffi::shmdev_fatal_signal_pending() }
 }
 
-/// Where the news of exits is delivered: a workqueue of the module's own, so that unloading can wait for it.
+/// Where the news of exits is delivered: a workqueue of the module's own, so that unloading can
+/// wait for it.
 ///
 /// # Invariants
 ///
@@ -94,7 +96,8 @@ impl Drop for ExitQueue {
 
 /// Wants to be told when a process has exited.
 pub(crate) trait ProcessExit: Send + Sync + 'static {
-    /// The process, which an [`ExitWatch`] named, has exited. Called from a workqueue; may be called more than once.
+    /// The process, which an [`ExitWatch`] named, has exited. Called from a workqueue; may be
+    /// called more than once.
     fn process_exited(this: &Arc<Self>, process: ProcessKey);
 }
 
@@ -111,8 +114,9 @@ impl<T: ProcessExit> ExitWatch<T> {
     /// Fails with `ENOMEM`.
     pub(crate) fn current(target: Arc<T>, queue: Arc<ExitQueue>) -> Result<Self> {
         let watch = Arc::pin_init(Watch::new_current(target, queue), GFP_KERNEL_ACCOUNT)?;
-        // SAFETY: The entry was initialised, and is on no queue. The process is valid: the watch has a reference.
-        // The entry stays valid until it is removed, since the value made below holds the watch until then.
+        // SAFETY: The entry was initialised, and is on no queue. The process is valid: the watch
+        // has a reference. The entry stays valid until it is removed, since the value made below
+        // holds the watch until then.
         unsafe { bindings::add_wait_queue(watch.exits(), watch.entry.get()) };
         // INVARIANT: It was just added.
         Ok(Self(watch))
@@ -133,8 +137,8 @@ impl<T: ProcessExit> Drop for ExitWatch<T> {
 
 /// # Invariants
 ///
-/// `pid` is a reference, owned by this value, to a process. While `entry` is on a queue, an [`ExitWatch`] holds a
-/// reference to this value.
+/// `pid` is a reference, owned by this value, to a process. While `entry` is on a queue, an
+/// [`ExitWatch`] holds a reference to this value.
 #[pin_data(PinnedDrop)]
 struct Watch<T: ProcessExit> {
     pid: *mut bindings::pid,
@@ -146,7 +150,8 @@ struct Watch<T: ProcessExit> {
     work: Work<Watch<T>>,
 }
 
-// SAFETY: The reference to the process may be used and given back by any thread, and the other fields are `Send`.
+// SAFETY: The reference to the process may be used and given back by any thread, and the other
+// fields are `Send`.
 unsafe impl<T: ProcessExit> Send for Watch<T> {}
 // SAFETY: As above.
 unsafe impl<T: ProcessExit> Sync for Watch<T> {}
@@ -164,7 +169,10 @@ impl<T: ProcessExit> Watch<T> {
             target,
             queue,
             entry <- Opaque::ffi_init(|entry: *mut bindings::wait_queue_entry| {
-                let value = bindings::wait_queue_entry { func: Some(Self::woken), ..pin_init::zeroed() };
+                let value = bindings::wait_queue_entry {
+                    func: Some(Self::woken),
+                    ..pin_init::zeroed()
+                };
                 // SAFETY: `entry` is valid for writing.
                 unsafe { entry.write(value) }
             }),
@@ -193,15 +201,18 @@ impl<T: ProcessExit> Watch<T> {
     ) -> c_int {
         // SAFETY: `entry` is that of a `Watch<T>`, and `Opaque<X>` is laid out as `X`.
         let watch: *const Self = unsafe { container_of!(Opaque::cast_from(entry), Self, entry) };
-        // SAFETY: The entry is on a queue, so by the type invariant somebody else holds a reference, and cannot give
-        // it back before removing the entry, for which the lock is needed.
+        // SAFETY: The entry is on a queue, so by the type invariant somebody else holds a
+        // reference, and cannot give it back before removing the entry, for which the lock is
+        // needed.
         let watch = unsafe { ArcBorrow::from_raw(watch) };
         // The queue is woken for threads, too.
         // SAFETY: The process is valid by the type invariant.
         if unsafe { ffi::shmdev_process_exited(watch.pid) } {
-            // SAFETY: The workqueue is valid for as long as the value that owns it, to which `watch` has a reference.
+            // SAFETY: The workqueue is valid for as long as the value that owns it, to which
+            // `watch` has a reference.
             let queue = unsafe { Queue::from_raw(watch.queue.0) };
-            // If the work is on its way already, that will do. The reference given back then is not the last one.
+            // If the work is on its way already, that will do. The reference given back then is not
+            // the last one.
             let _ = queue.enqueue(Arc::from(watch));
         }
         0

@@ -11,10 +11,7 @@ use kernel::{
     bindings,
     error::to_result,
     mm::virt::VmaNew,
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SHIFT,
     prelude::*,
     sync::{
         Arc,
@@ -25,8 +22,9 @@ use kernel::{
 
 /// What is mapped: told of each mapping that comes into being and that goes.
 ///
-/// Both functions are called with the `mmap_lock` of some process held; they must not sleep for long, take a
-/// lock under which user memory is accessed, or look at `current`: it may be another process.
+/// Both functions are called with the `mmap_lock` of some process held; they must not sleep for
+/// long, take a lock under which user memory is accessed, or look at `current`: it may be another
+/// process.
 pub(crate) trait Mapped: Send + Sync + 'static {
     /// Its pages.
     fn pages(&self) -> &Pages;
@@ -61,12 +59,13 @@ impl<'a> NewMapping<'a> {
         let first = unsafe { (*self.0.as_ptr()).vm_pgoff };
         Window {
             first,
-            count: (self.0.end() - self.0.start()) >> PAGE_SHIFT,
+            count: self.0.end().saturating_sub(self.0.start()) >> PAGE_SHIFT,
         }
     }
 
     /// Whether it was asked for with `MAP_SHARED`.
-    // VM_SHARED is not set for a file that is not open for writing, and `flags::MAYSHARE` is wrong in Linux 7.2.
+    // VM_SHARED is not set for a file that is not open for writing, and `flags::MAYSHARE` is wrong
+    // in Linux 7.2.
     pub(crate) fn is_shared(&self) -> bool {
         self.0.flags() & bindings::VM_MAYSHARE != 0
     }
@@ -78,7 +77,8 @@ impl<'a> NewMapping<'a> {
 
     /// Sees to it that the mapping is not, and cannot be made, executable.
     ///
-    /// Fails with `EPERM` if executing was asked for in so many words, and not by `READ_IMPLIES_EXEC`.
+    /// Fails with `EPERM` if executing was asked for in so many words, and not by
+    /// `READ_IMPLIES_EXEC`.
     pub(crate) fn forbid_exec(&self) -> Result {
         // SAFETY: Reads the current task's personality.
         if self.0.executable() && !unsafe { ffi::shmdev_read_implies_exec() } {
@@ -96,41 +96,44 @@ impl<'a> NewMapping<'a> {
     }
 
     fn clear_flags(&self, flags: bindings::vm_flags_t) {
-        // SAFETY: The vma is being set up, so it is ours to change, and taking a permission away leaves the flags
-        // valid.
+        // SAFETY: The vma is being set up, so it is ours to change, and taking a permission away
+        // leaves the flags valid.
         unsafe { ffi::shmdev_vm_flags_clear(self.0.as_ptr(), flags) };
         // SAFETY: As above: the protection follows from the flags.
         unsafe { (*self.0.as_ptr()).vm_page_prot = bindings::vm_get_page_prot(self.0.flags()) };
     }
 
-    /// Maps the window of `object`'s pages, all of it at once, and has `object` told of the mapping from now on.
+    /// Maps the window of `object`'s pages, all of it at once, and has `object` told of the mapping
+    /// from now on.
     ///
-    /// Fails with `EINVAL` if the window does not lie within the pages or the mapping could copy on write, and as `remap_pfn_range` does. Then nothing is mapped, once
-    /// the `mmap` operation has returned the error.
+    /// Fails with `EINVAL` if the window does not lie within the pages or the mapping could copy on
+    /// write, and as `remap_pfn_range` does. Then nothing is mapped, once the `mmap` operation has
+    /// returned the error.
     pub(crate) fn map<T: Mapped>(self, object: Arc<T>) -> Result {
         let window = self.window();
         let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
         // Several calls of `remap_pfn_range` for one mapping are legal only without copy-on-write.
-        let copy_on_write = self.0.flags() & (bindings::VM_SHARED | bindings::VM_MAYWRITE) == bindings::VM_MAYWRITE;
+        let copy_on_write =
+            self.0.flags() & (bindings::VM_SHARED | bindings::VM_MAYWRITE) == bindings::VM_MAYWRITE;
         if window.count == 0 || end > object.pages().count() || copy_on_write {
             return Err(EINVAL);
         }
         let vma = self.0.as_ptr();
         let mut address = self.0.start();
         for (frame, count) in object.pages().runs(window.first, window.count) {
-            let len = count * PAGE_SIZE;
-            // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The runs are not empty and
-            // together as long as the vma, since the window lies within the pages. The frames are those of pages
-            // that `object` owns, which the vma keeps alive: by its file until it is complete, and from then on by
-            // the reference below.
+            let len = count << PAGE_SHIFT;
+            // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
+            // runs are not empty and together as long as the vma, since the window lies within the
+            // pages. The frames are those of pages that `object` owns, which the vma keeps alive:
+            // by its file until it is complete, and from then on by the reference below.
             to_result(unsafe {
                 bindings::remap_pfn_range(vma, address, frame, len, (*vma).vm_page_prot)
             })?;
-            address += len;
+            address = address.wrapping_add(len);
         }
         object.mapping_added();
-        // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing fails, so `close`
-        // will be called once for it, and for each copy of which `open` is told.
+        // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing
+        // fails, so `close` will be called once for it, and for each copy of which `open` is told.
         unsafe {
             (*vma).vm_private_data = object.into_foreign();
             (*vma).vm_ops = Vtable::<T>::build();
@@ -139,7 +142,8 @@ impl<'a> NewMapping<'a> {
     }
 }
 
-/// The operations of mappings of a `T`: `vm_private_data` is a foreign `Arc<T>` that belongs to the vma.
+/// The operations of mappings of a `T`: `vm_private_data` is a foreign `Arc<T>` that belongs to the
+/// vma.
 struct Vtable<T>(PhantomData<T>);
 
 impl<T: Mapped> Vtable<T> {
@@ -157,7 +161,8 @@ impl<T: Mapped> Vtable<T> {
     ///
     /// `vma` must be a new copy of one that [`NewMapping::map`] set up.
     unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: The copy has the private data of the original, whose reference keeps the object alive here.
+        // SAFETY: The copy has the private data of the original, whose reference keeps the object
+        // alive here.
         let object: ArcBorrow<'_, T> = unsafe { Arc::borrow((*vma).vm_private_data) };
         object.mapping_added();
         // The copy now has a reference of its own, which is the same pointer.
@@ -166,7 +171,8 @@ impl<T: Mapped> Vtable<T> {
 
     /// # Safety
     ///
-    /// `vma` must be one that [`NewMapping::map`] set up, or a copy that `open` was told of, and must be going away.
+    /// `vma` must be one that [`NewMapping::map`] set up, or a copy that `open` was told of, and
+    /// must be going away.
     unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
         // SAFETY: The reference belongs to this vma, which does not use it again.
         let object: Arc<T> = unsafe { Arc::from_foreign((*vma).vm_private_data) };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The generation: how many writes of a segment were completed, and which of them a handle has seen.
+//! The generation: how many writes of a segment were completed, and which of them a handle has
+//! seen.
 
 use kernel::sync::atomic::{
     Acquire,
@@ -45,8 +46,11 @@ impl Seen {
         self.0.store(generation, Relaxed);
     }
 
-    /// The handle has itself made this generation: if it had seen the one before, it has seen this one, too.
+    /// The handle has itself made this generation: if it had seen the one before, it has seen this
+    /// one, too.
     pub(crate) fn set_own(&self, generation: u64) {
-        let _ = self.0.cmpxchg(generation.wrapping_sub(1), generation, Relaxed);
+        let _ = self
+            .0
+            .cmpxchg(generation.wrapping_sub(1), generation, Relaxed);
     }
 }

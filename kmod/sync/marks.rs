@@ -19,7 +19,8 @@ impl Marks {
         Self(KVec::new())
     }
 
-    /// Allocates what [`Marks::add`] and [`Marks::remove`] will need, once and for all. Fails with `ENOMEM`.
+    /// Allocates what [`Marks::add`] and [`Marks::remove`] will need, once and for all. Fails with
+    /// `ENOMEM`.
     pub(crate) fn reserve(&mut self) -> Result {
         if self.0.capacity() == 0 {
             // One more than is ever kept: there is one too many until two were joined.
@@ -36,13 +37,11 @@ impl Marks {
     /// Marks the bytes of a range. [`Marks::reserve`] must have succeeded before.
     pub(crate) fn add(&mut self, range: Range) {
         let mut joined = range;
-        self.0.retain(|mark| {
-            let touches = mark.start <= joined.end && joined.start <= mark.end;
-            if touches {
-                joined = joined.cover(*mark);
-            }
-            !touches
-        });
+        while let Some(mark) =
+            self.take(|mark| mark.start <= joined.end && joined.start <= mark.end)
+        {
+            joined = joined.cover(mark);
+        }
         self.insert(joined);
     }
 
@@ -52,7 +51,10 @@ impl Marks {
         for mark in self.0.as_mut_slice() {
             if mark.start < range.start && range.end < mark.end {
                 // The range lies inside this mark, so it overlaps no other one.
-                tail = Some(Range { start: range.end, end: mark.end });
+                tail = Some(Range {
+                    start: range.end,
+                    end: mark.end,
+                });
                 mark.end = range.start;
             } else if mark.overlaps(range) {
                 // A mark that is covered whole becomes empty.
@@ -63,17 +65,30 @@ impl Marks {
                 }
             }
         }
-        self.0.retain(|mark| mark.start < mark.end);
+        while self.take(|mark| mark.start == mark.end).is_some() {}
         if let Some(tail) = tail {
             self.insert(tail);
         }
     }
 
+    /// Removes the first mark for which `which` is true.
+    fn take(&mut self, which: impl Fn(&Range) -> bool) -> Option<Range> {
+        let index = self.index(which)?;
+        self.0.remove(index).ok()
+    }
+
+    fn index(&self, which: impl Fn(&Range) -> bool) -> Option<usize> {
+        (0..self.0.len()).find(|&index| self.0.get(index).is_some_and(&which))
+    }
+
     /// Inserts a range that touches no mark.
     fn insert(&mut self, range: Range) {
-        let index = self.0.iter().take_while(|mark| mark.start < range.start).count();
+        let index = self
+            .index(|mark| mark.start > range.start)
+            .unwrap_or(self.0.len());
         if self.0.insert_within_capacity(index, range).is_err() {
-            // Nothing was reserved, against the rule: not to lose the mark matters more than what else it covers.
+            // Nothing was reserved, against the rule: not to lose the mark matters more than what
+            // else it covers.
             if let Some(mark) = self.0.as_mut_slice().last_mut() {
                 *mark = mark.cover(range);
             }
@@ -88,11 +103,16 @@ impl Marks {
             [left, right] => right.start.saturating_sub(left.end),
             _ => u64::MAX,
         };
-        let nearest = self.0.as_slice().windows(2).enumerate().min_by_key(|(_, pair)| gap(pair)).map(|(index, _)| index);
-        let Some(left) = nearest else { return };
-        if let Ok(right) = self.0.remove(left + 1) {
-            if let Some(mark) = self.0.as_mut_slice().get_mut(left) {
-                *mark = mark.cover(right);
+        let nearest = self
+            .0
+            .windows(2)
+            .zip(1_usize..)
+            .min_by_key(|(pair, _)| gap(pair));
+        if let Some((_, right)) = nearest {
+            let gone = self.0.remove(right).ok();
+            let left = self.0.get_mut(right.wrapping_sub(1));
+            if let (Some(gone), Some(left)) = (gone, left) {
+                *left = left.cover(gone);
             }
         }
     }

@@ -2,11 +2,12 @@
 
 //! Range locks: who holds which bytes, who waits for which, in what order.
 //!
-//! All requests of a segment are kept in one table, in order of arrival, whether they are granted or wait. A request conflicts
-//! with another one of a different owner if they share a byte and one of them is for writing. It is granted when
-//! nothing that came before it conflicts with it. So requests that conflict are served first come, first served,
-//! and none starves. Each request counts its blockers, the earlier requests that conflict with it; when one goes,
-//! the counts of later ones are corrected, and whoever has none left is woken.
+//! All requests of a segment are kept in one table, in order of arrival, whether they are granted
+//! or wait. A request conflicts with another one of a different owner if they share a byte and one
+//! of them is for writing. It is granted when nothing that came before it conflicts with it. So
+//! requests that conflict are served first come, first served, and none starves. Each request
+//! counts its blockers, the earlier requests that conflict with it; when one goes, the counts of
+//! later ones are corrected, and whoever has none left is woken.
 //!
 //! Pure: no locks, no sleeping. It is also compiled and model-checked on the host.
 
@@ -134,17 +135,22 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
     }
 
     /// Asks for a range, on behalf of an owner that may have `limit` requests.
-    pub(crate) fn begin(&mut self, request: Request<P>, waker: Option<W>, limit: u32) -> Result<Outcome, Refusal> {
-        let mut own = 0;
-        let mut blockers = 0;
+    pub(crate) fn begin(
+        &mut self,
+        request: Request<P>,
+        waker: Option<W>,
+        limit: u32,
+    ) -> Result<Outcome, Refusal> {
+        let mut own = 0_u32;
+        let mut blockers = 0_usize;
         for entry in self.entries.iter() {
             if entry.request.owner == request.owner {
                 if entry.request.range.overlaps(request.range) {
                     return Err(Refusal::OwnRange);
                 }
-                own += 1;
+                own = own.saturating_add(1);
             } else if entry.request.conflicts(&request) {
-                blockers += 1;
+                blockers = blockers.saturating_add(1);
             }
         }
         if own >= limit {
@@ -163,7 +169,9 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
             blockers,
             waker,
         };
-        self.entries.push(entry, GFP_KERNEL_ACCOUNT).map_err(|_| Refusal::NoMemory)?;
+        self.entries
+            .push(entry, GFP_KERNEL_ACCOUNT)
+            .map_err(|_| Refusal::NoMemory)?;
         self.next_id = self.next_id.wrapping_add(1);
         Ok(if blockers == 0 {
             Outcome::Granted(self.granted(id, request.range))
@@ -179,7 +187,8 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         }
     }
 
-    /// Ends the wait for a request: either it was granted, whatever ended the wait, or it is withdrawn.
+    /// Ends the wait for a request: either it was granted, whatever ended the wait, or it is
+    /// withdrawn.
     pub(crate) fn settle(&mut self, id: RequestId) -> Option<Granted> {
         let index = self.position(id)?;
         let entry = self.entries.get_mut(index)?;
@@ -192,7 +201,8 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         None
     }
 
-    /// Takes a request back as if it had never been made: no write was completed, and none was broken off.
+    /// Takes a request back as if it had never been made: no write was completed, and none was
+    /// broken off.
     pub(crate) fn withdraw(&mut self, id: RequestId) {
         if let Some(index) = self.position(id) {
             self.remove(index);
@@ -203,9 +213,12 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
     pub(crate) fn end(&mut self, owner: u32, range: Range, access: Access) -> bool {
         let held = |entry: &Entry<P, W>| {
             let request = &entry.request;
-            entry.blockers == 0 && request.owner == owner && request.range == range && request.access == access
+            entry.blockers == 0
+                && request.owner == owner
+                && request.range == range
+                && request.access == access
         };
-        let Some(index) = self.entries.iter().position(held) else {
+        let Some(index) = self.index(held) else {
             return false;
         };
         if access == Access::Write {
@@ -237,19 +250,24 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         let mut counts = Counts::default();
         for entry in self.entries.iter().filter(|entry| which(&entry.request)) {
             if entry.blockers == 0 {
-                counts.held += 1;
+                counts.held = counts.held.saturating_add(1);
             } else {
-                counts.waiting += 1;
+                counts.waiting = counts.waiting.saturating_add(1);
             }
         }
         counts
     }
 
     fn position(&self, id: RequestId) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.id == id.0)
+        self.index(|entry| entry.id == id.0)
     }
 
-    /// Removes an entry, grants what nothing else blocks, and wakes whoever waits for those, and for the entry itself.
+    fn index(&self, which: impl Fn(&Entry<P, W>) -> bool) -> Option<usize> {
+        (0..self.entries.len()).find(|&index| self.entries.get(index).is_some_and(&which))
+    }
+
+    /// Removes an entry, grants what nothing else blocks, and wakes whoever waits for those, and
+    /// for the entry itself.
     fn remove(&mut self, index: usize) {
         let Ok(gone) = self.entries.remove(index) else {
             return;
