@@ -60,35 +60,20 @@ use kernel::{
 
 /// What all handles share.
 pub(crate) struct Device {
-    default_segment: Arc<Segment>,
+    /// What a handle is attached to if it does not say otherwise.
+    pub(crate) default_segment: Arc<Segment>,
     /// How many ranges a handle may hold or wait for.
-    max_ranges: u32,
-    exits: Arc<ExitQueue>,
-}
-
-impl Device {
-    pub(crate) fn new(
-        default_segment: Arc<Segment>,
-        max_ranges: u32,
-        exits: Arc<ExitQueue>,
-    ) -> Self {
-        Self {
-            default_segment,
-            max_ranges,
-            exits,
-        }
-    }
+    pub(crate) max_ranges: u32,
+    /// Where handles learn that processes exited.
+    pub(crate) exits: Arc<ExitQueue>,
 }
 
 /// An open file of the device.
 #[pin_data]
 pub(crate) struct Handle {
+    device: Arc<Device>,
     token: Token,
     mode: OpenMode,
-    max_ranges: u32,
-    exits: Arc<ExitQueue>,
-    /// What it will be attached to if it does not say otherwise.
-    default_segment: Arc<Segment>,
     /// Set once, under `inner`.
     segment: SetOnce<Arc<Segment>>,
     seen: Seen,
@@ -125,9 +110,9 @@ impl Handle {
             let _inner = self.inner.lock();
             // Under the lock nobody else can be half-way through this.
             if self.segment.as_ref().is_none() {
-                self.seen.set(self.default_segment.generation());
-                self.default_segment.handle_attached();
-                self.segment.populate(self.default_segment.clone());
+                self.seen.set(self.device.default_segment.generation());
+                self.device.default_segment.handle_attached();
+                self.segment.populate(self.device.default_segment.clone());
             }
         }
     }
@@ -137,9 +122,9 @@ impl Handle {
             abi_version: uapi::ABI_VERSION,
             page_size: PAGE_SIZE as u32,
             features: uapi::FEATURE_SYNC | uapi::FEATURE_POLL,
-            default_size: self.default_segment.size(),
+            default_size: self.device.default_segment.size(),
             token: self.token.get(),
-            max_ranges: self.max_ranges,
+            max_ranges: self.device.max_ranges,
             ..uapi::Info::default()
         }
     }
@@ -189,7 +174,13 @@ impl Handle {
         }
         Self::watch_current_process(this)?;
         let segment = this.segment();
-        let granted = segment.begin(this.token.get(), range, access, deadline, this.max_ranges)?;
+        let granted = segment.begin(
+            this.token.get(),
+            range,
+            access,
+            deadline,
+            this.device.max_ranges,
+        )?;
         arg.generation = segment.generation();
         arg.status = if granted.owner_died {
             uapi::STATUS_OWNER_DIED
@@ -235,7 +226,7 @@ impl Handle {
         let process = ProcessKey::current();
         let mut inner = this.inner.lock();
         if !inner.watches.iter().any(|watch| watch.process() == process) {
-            let watch = ExitWatch::current(this.clone(), this.exits.clone())?;
+            let watch = ExitWatch::current(this.clone(), this.device.exits.clone())?;
             inner.watches.push(watch, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(())
@@ -253,10 +244,10 @@ impl ProcessExit for Handle {
 }
 
 impl Operations for Handle {
-    type Device = Device;
+    type Device = Arc<Device>;
     type Polled = Segment;
 
-    fn open(device: &Device, mode: OpenMode) -> Result<Arc<Self>> {
+    fn open(device: &Arc<Device>, mode: OpenMode) -> Result<Arc<Self>> {
         let token = Token::allocate(uapi::TOKEN_MAX).map_err(|error| {
             if error == EBUSY {
                 ENOSPC
@@ -266,11 +257,9 @@ impl Operations for Handle {
         })?;
         Arc::pin_init(
             pin_init!(Self {
+                device: device.clone(),
                 token,
                 mode,
-                max_ranges: device.max_ranges,
-                exits: device.exits.clone(),
-                default_segment: device.default_segment.clone(),
                 segment: SetOnce::new(),
                 seen: Seen::new(),
                 inner <- new_mutex!(Inner::default(), "shmdev::Handle::inner"),

@@ -31,6 +31,7 @@ use missing::{
     process::ExitQueue, //
 };
 use segment::Segment;
+use sync::ranges::TABLE_MAX;
 
 module! {
     type: Shmdev,
@@ -49,7 +50,7 @@ module! {
         },
         max_ranges: u32 {
             default: 1024,
-            description: "Ranges that a handle may hold or wait for, 1 to 65536 (default 1024)",
+            description: "Ranges that a handle may hold or wait for, 1 to 16384 (default 1024)",
         },
     },
 }
@@ -69,12 +70,17 @@ impl kernel::InPlaceModule for Shmdev {
             let default_size = value::<u64>(module_parameters::default_size.value());
             let mode = value::<u16>(module_parameters::mode.value());
             let max_ranges = value::<u32>(module_parameters::max_ranges.value());
-            if mode > 0o777 || !(1..=65536).contains(&max_ranges) {
+            if mode > 0o777 || !(1..=TABLE_MAX).contains(&max_ranges) {
                 return Err(EINVAL);
             }
             let default_segment = Segment::create(0, default_size)?;
             let exits = Arc::new(ExitQueue::new()?, GFP_KERNEL)?;
-            let device = Device::new(default_segment, max_ranges, exits.clone());
+            let device = Device {
+                default_segment,
+                max_ranges,
+                exits: exits.clone(),
+            };
+            let device = Arc::new(device, GFP_KERNEL)?;
             Ok(try_pin_init!(Self {
                 _farewell: Farewell { exits },
                 // Last: once registered, files can be opened.

@@ -104,7 +104,7 @@ pub(crate) enum Outcome {
 pub(crate) enum Refusal {
     /// Its owner holds, or waits for, a byte of the range already.
     OwnRange,
-    /// Its owner has as many requests as it may.
+    /// Its owner, or the table, has as many requests as it may.
     TooMany,
     /// No memory.
     NoMemory,
@@ -116,6 +116,9 @@ pub(crate) struct Counts {
     pub(crate) held: u32,
     pub(crate) waiting: u32,
 }
+
+/// How many requests a table may have: the work on it, which is done under a lock, grows with them.
+pub(crate) const TABLE_MAX: u32 = 16384;
 
 /// The requests of one segment, and the marks that dead writers left.
 pub(crate) struct RangeTable<P, W> {
@@ -153,7 +156,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
                 blockers = blockers.saturating_add(1);
             }
         }
-        if own >= limit {
+        if own >= limit || self.entries.len() >= TABLE_MAX as usize {
             return Err(Refusal::TooMany);
         }
         if blockers > 0 && waker.is_none() {
