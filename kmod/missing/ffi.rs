@@ -16,7 +16,6 @@ use kernel::{
     }, //
 };
 
-// SAFETY: The declarations are those of `helpers.c`.
 unsafe extern "C" {
     pub(super) fn shmdev_alloc_pages(gfp: bindings::gfp_t, order: c_uint) -> *mut bindings::page;
     pub(super) fn shmdev_gfp_segment(large: bool) -> bindings::gfp_t;

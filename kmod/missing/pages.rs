@@ -188,8 +188,8 @@ impl Pages {
         })
     }
 
-    /// Calls `copy_run` with address and length of each contiguous run of the bytes `offset..offset
-    /// + len`, until it copies less than it was asked to or the task is being killed. Returns the
+    /// Calls `copy_run` with address and length of each contiguous run of `len` bytes from `offset`
+    /// on, until it copies less than it was asked to or the task is being killed. Returns the
     /// sum of what it copied.
     fn copy(
         &self,

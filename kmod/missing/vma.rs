@@ -107,8 +107,7 @@ impl<'a> NewMapping<'a> {
     /// from now on.
     ///
     /// Fails with `EINVAL` if the window does not lie within the pages or the mapping could copy on
-    /// write, and as `remap_pfn_range` does. Then nothing is mapped, once the `mmap` operation has
-    /// returned the error.
+    /// write, and as `remap_pfn_range` does. Then nothing is mapped.
     pub(crate) fn map<T: Mapped>(self, object: Arc<T>) -> Result {
         let window = self.window();
         let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
@@ -124,11 +123,19 @@ impl<'a> NewMapping<'a> {
             let len = count << PAGE_SHIFT;
             // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
             // runs are not empty and together as long as the vma, since the window lies within the
-            // pages. The frames are those of pages that `object` owns, which the vma keeps alive:
-            // by its file until it is complete, and from then on by the reference below.
-            to_result(unsafe {
+            // pages. The frames are those of pages that `object` owns, which outlives them here: in
+            // case of an error they are unmapped below, else the vma gets a reference.
+            let mapped = to_result(unsafe {
                 bindings::remap_pfn_range(vma, address, frame, len, (*vma).vm_page_prot)
-            })?;
+            });
+            if let Err(error) = mapped {
+                let done = address.wrapping_sub(self.0.start());
+                if done > 0 {
+                    // SAFETY: That part of the vma was mapped above.
+                    unsafe { bindings::zap_special_vma_range(vma, self.0.start(), done) };
+                }
+                return Err(error);
+            }
             address = address.wrapping_add(len);
         }
         object.mapping_added();
