@@ -321,11 +321,8 @@ mod tests {
             error.to_string(),
             "map 4096 bytes at 1048576: the window does not lie within the segment (EINVAL)"
         );
-        let error: BeginError = from_kernel("lock 0:4096 for writing", Errno::ETIMEDOUT);
-        assert_eq!(
-            error.to_string(),
-            "lock 0:4096 for writing: timed out (ETIMEDOUT)"
-        );
+        let error: BeginError = from_kernel("lock 0:4096", Errno::ETIMEDOUT);
+        assert_eq!(error.to_string(), "lock 0:4096: timed out (ETIMEDOUT)");
         let error: OpenError = from_kernel("open /dev/shmdev", Errno::ENOENT);
         assert_eq!(
             error.to_string(),

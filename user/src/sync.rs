@@ -46,10 +46,10 @@ pub struct HeldRange {
 impl fmt::Display for HeldRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.access {
-            Access::Read => "reading",
-            Access::Write => "writing",
+            Access::Read => " shared",
+            Access::Write => "",
         };
-        write!(f, "{}:{} for {how}", self.offset, self.len)
+        write!(f, "{}:{}{how}", self.offset, self.len)
     }
 }
 
@@ -326,7 +326,15 @@ mod tests {
             status: 0,
         };
         assert_eq!(range.request(SYNC_BEGIN, Deadline::Never.to_ns()), expected);
-        assert_eq!(range.to_string(), "4096:64 for writing");
+        assert_eq!(range.to_string(), "4096:64");
+        assert_eq!(
+            HeldRange {
+                access: Access::Read,
+                ..range
+            }
+            .to_string(),
+            "4096:64 shared"
+        );
     }
 
     #[test]

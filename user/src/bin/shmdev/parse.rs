@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Numbers as people write them: sizes, ranges, times. Pure.
+
+use std::time::Duration;
+
+use shmdev::Deadline;
+
+/// Bytes: `4096`, `0x1000`, `64K`, `1MiB`, `1MB`.
+///
+/// As in GNU's tools: a letter alone or with `iB` is a power of 1024, with `B` a power of 1000. Case does not matter.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        // `from_str_radix` takes a sign.
+        return match digits.starts_with('+') {
+            true => Err("not a size".into()),
+            false => u64::from_str_radix(digits, 16).map_err(|error| error.to_string()),
+        };
+    }
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    if number.is_empty() {
+        return Err("not a size; examples: 4096, 0x1000, 64K, 1MiB".into());
+    }
+    let number: u64 = number.parse().map_err(|_| "too large")?;
+    number
+        .checked_mul(factor(unit)?)
+        .ok_or_else(|| "too large".into())
+}
+
+fn factor(unit: &str) -> Result<u64, String> {
+    let unit = unit.to_ascii_lowercase();
+    let (prefix, base) = match unit.as_str() {
+        "" | "b" => return Ok(1),
+        _ if unit.ends_with("ib") => (&unit[..unit.len() - 2], 1024u64),
+        _ if unit.ends_with('b') => (&unit[..unit.len() - 1], 1000),
+        _ => (unit.as_str(), 1024),
+    };
+    let power = match prefix {
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        "e" => 6,
+        _ => {
+            return Err(format!(
+                "unknown unit {unit:?}; known: K, M, G, T, P, E, with B or iB or without"
+            ));
+        }
+    };
+    Ok(base.pow(power))
+}
+
+/// A byte range of a segment: `OFFSET:LENGTH`, or `OFFSET:` to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) offset: u64,
+    pub(crate) len: Option<u64>,
+}
+
+impl Range {
+    /// As the library takes one.
+    pub(crate) fn bounds(self) -> Result<(std::ops::Bound<u64>, std::ops::Bound<u64>), String> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let end = match self.len {
+            None => Unbounded,
+            Some(len) => Excluded(
+                self.offset
+                    .checked_add(len)
+                    .ok_or("the range does not fit in 64 bits")?,
+            ),
+        };
+        Ok((Included(self.offset), end))
+    }
+}
+
+pub(crate) fn range(text: &str) -> Result<Range, String> {
+    let (offset, len) = text
+        .split_once(':')
+        .ok_or("not a range; examples: 0:4096, 1M:64K, 4096:")?;
+    let len = if len.is_empty() { None } else { Some(size(len)?) };
+    let range = Range {
+        offset: size(offset)?,
+        len,
+    };
+    match range.len {
+        Some(0) => Err("a range has at least one byte".into()),
+        _ => range.bounds().map(|_| range),
+    }
+}
+
+/// A time to wait: `10`, `2.5` (seconds), `500ms`, `2m`, `1h`.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds_each = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("not a time; examples: 10, 2.5, 500ms, 2m".into()),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "not a time; examples: 10, 2.5, 500ms, 2m")?;
+    Duration::try_from_secs_f64(number * seconds_each).map_err(|_| "too long".into())
+}
+
+/// No time given waits for as long as it takes, none at all does not wait.
+pub(crate) fn deadline(timeout: Option<Duration>) -> Deadline {
+    match timeout {
+        None => Deadline::Never,
+        Some(Duration::ZERO) => Deadline::Now,
+        Some(timeout) => Deadline::after(timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        let sizes = [
+            ("0", 0),
+            ("4096", 4096),
+            ("4096B", 4096),
+            ("0x1000", 4096),
+            ("0XfF", 255),
+            ("64K", 65536),
+            ("64k", 65536),
+            ("64KiB", 65536),
+            ("64KB", 64000),
+            ("1MiB", 1 << 20),
+            ("1M", 1 << 20),
+            ("1MB", 1_000_000),
+            ("3G", 3 << 30),
+            ("15E", 15 << 60),
+            ("18446744073709551615", u64::MAX),
+        ];
+        for (text, expected) in sizes {
+            assert_eq!(size(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in [
+            "",
+            "K",
+            "-1",
+            "+1",
+            "0x",
+            "0x+1",
+            "0xg",
+            "1.5M",
+            "1X",
+            "1Ki",
+            "1 K",
+            "16E",
+            "18446744073709551616",
+            "1µ",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_have_an_offset_and_perhaps_a_length() {
+        assert_eq!(
+            range("0:4096"),
+            Ok(Range {
+                offset: 0,
+                len: Some(4096)
+            })
+        );
+        assert_eq!(
+            range("1M:64K"),
+            Ok(Range {
+                offset: 1 << 20,
+                len: Some(65536)
+            })
+        );
+        assert_eq!(
+            range("4096:"),
+            Ok(Range {
+                offset: 4096,
+                len: None
+            })
+        );
+        for text in ["", ":", "5", ":5", "0:0", "1:2:3", "18446744073709551615:1"] {
+            assert!(range(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_to_wait() {
+        assert_eq!(timeout("10"), Ok(Duration::from_secs(10)));
+        assert_eq!(timeout("2.5"), Ok(Duration::from_millis(2500)));
+        assert_eq!(timeout("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(timeout("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(deadline(timeout("0").ok()), Deadline::Now);
+        assert_eq!(deadline(None), Deadline::Never);
+        for text in [
+            "",
+            "-1",
+            "s",
+            "1d",
+            "1.2.3",
+            "inf",
+            "nan",
+            "99999999999999999999999",
+        ] {
+            assert!(timeout(text).is_err(), "{text}");
+        }
+    }
+}

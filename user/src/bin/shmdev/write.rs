@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `shmdev write`: standard input to the segment.
+
+use std::io::{self, Read, stdin};
+
+use shmdev::OpenOptions;
+
+use crate::failure::{Failure, Result};
+use crate::parse;
+
+/// Copy standard input to the segment
+///
+/// It ends where the input ends. What does not fit is an error, after what fits was written.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// First byte
+    #[arg(long, value_parser = parse::size, default_value = "0")]
+    offset: u64,
+}
+
+pub(crate) fn run(options: &OpenOptions, args: &Args) -> Result {
+    let segment = options.clone().read(false).open_default()?;
+    let mut stdin = stdin().lock();
+    let mut buf = vec![0; 1 << 16];
+    let mut offset = args.offset;
+    loop {
+        let block = match stdin.read(&mut buf) {
+            Ok(0) => return Ok(()),
+            Ok(read) => &buf[..read],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Failure::told(format_args!("read standard input: {error}"), 1)),
+        };
+        segment.write_all_at(block, offset)?;
+        offset += block.len() as u64;
+    }
+}
