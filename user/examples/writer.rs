@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Writes what is typed, a line at a time, for `reader` to show: `cargo run --example writer` in one terminal, `reader` in
-//! another.
+//! Writes what is typed, a line at a time, for `reader` to show: `cargo run --example writer` in one
+//! terminal, `reader` in another.
 //!
 //! The message lies at the start of the default segment: its length as a `u32`, then its bytes.
 

@@ -16,12 +16,13 @@ const PEEK: usize = 1024;
 
 /// A position in a mapping, and what files and Python's `mmap` can do with one.
 ///
-/// It owns its mapping or borrows it (`M` is `Mapping`, `&Mapping`, `Arc<Mapping>`, …). The mapping is a file of fixed size:
-/// reads at the end return nothing, writes that reach past it are short and at it fail with `ENOSPC`, and the position
-/// is never past the end: seeking there fails with `EINVAL`, as on the device.
+/// It owns its mapping or borrows it (`M` is `Mapping`, `&Mapping`, `Arc<Mapping>`, …). The mapping is a
+/// file of fixed size: reads at the end return nothing, writes that reach past it are short and at it fail
+/// with `ENOSPC`, and the position is never past the end: seeking there fails with `EINVAL`, as on the
+/// device.
 ///
-/// Nothing is kept back: a write is in the shared memory when it returns, `flush` has nothing to do, and every read sees the
-/// bytes as they are then. [`BufRead`] shows a fresh copy each time it is asked.
+/// Nothing is kept back: a write is in the shared memory when it returns, `flush` has nothing to do, and
+/// every read sees the bytes as they are then. [`BufRead`] shows a fresh copy each time it is asked.
 ///
 /// ```
 /// use std::io::{BufRead, Read, Seek, SeekFrom, Write};
@@ -102,7 +103,8 @@ impl<M: Borrow<Mapping>> Cursor<M> {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` at the end, [`PermissionDenied`](io::ErrorKind::PermissionDenied) when the mapping is read-only.
+    /// `ENOSPC` at the end, [`PermissionDenied`](io::ErrorKind::PermissionDenied) when the mapping is
+    /// read-only.
     pub fn write_byte(&mut self, byte: u8) -> io::Result<()> {
         self.write_all(&[byte])
     }

@@ -10,8 +10,8 @@ use crate::uapi::{DEADLINE_NEVER, DEADLINE_NOW};
 
 /// Until when a call may wait.
 ///
-/// Deadlines are absolute, so a wait that a signal interrupted goes on to the same moment. They are counted on
-/// `CLOCK_MONOTONIC`, which stands still while the machine sleeps and never jumps.
+/// Deadlines are absolute, so a wait that a signal interrupted goes on to the same moment. They are counted
+/// on `CLOCK_MONOTONIC`, which stands still while the machine sleeps and never jumps.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,7 +28,8 @@ pub enum Deadline {
     Now,
     /// Wait for as long as it takes.
     Never,
-    /// Wait until `CLOCK_MONOTONIC` shows this time, then fail with `ETIMEDOUT`. A time in the past does not wait.
+    /// Wait until `CLOCK_MONOTONIC` shows this time, then fail with `ETIMEDOUT`. A time in the past does
+    /// not wait.
     At(Duration),
 }
 
@@ -80,7 +81,8 @@ impl Deadline {
 impl From<Instant> for Deadline {
     /// The same moment: on Linux an [`Instant`] is a reading of `CLOCK_MONOTONIC`.
     fn from(instant: Instant) -> Self {
-        // The clock first and the difference after it: what passes between the two makes the deadline early, not late.
+        // The clock first and the difference after it: what passes between the two makes the deadline
+        // early, not late.
         let now = monotonic_now();
         let from_now = Instant::now();
         match instant.checked_duration_since(from_now) {

@@ -72,8 +72,8 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`, and [`NotShmdev`](OpenErrorKind::NotShmdev) or [`AbiMismatch`](OpenErrorKind::AbiMismatch) for what
-    /// cannot be used as the device.
+    /// Those of `open(2)`, and [`NotShmdev`](OpenErrorKind::NotShmdev) or
+    /// [`AbiMismatch`](OpenErrorKind::AbiMismatch) for what cannot be used as the device.
     pub fn open(&self) -> Result<Device, OpenError> {
         let operation = format!("open {}", self.path.display());
         match fs::OpenOptions::new()
@@ -119,8 +119,8 @@ pub(crate) struct Mode {
 
 /// A handle: one opening of the device, not attached to a segment by this program.
 ///
-/// A handle is what owns ranges and remembers which generation it saw. Threads that shall exclude one another, or notice
-/// each other's writes, open the device once each.
+/// A handle is what owns ranges and remembers which generation it saw. Threads that shall exclude one
+/// another, or notice each other's writes, open the device once each.
 #[derive(Debug)]
 pub struct Device {
     pub(crate) file: File,
@@ -140,12 +140,13 @@ impl Device {
 
     /// Takes a descriptor of the device that was opened elsewhere: inherited, or received over a socket.
     ///
-    /// It is the same handle as the descriptors it is a duplicate of: they share ranges and the generation last seen.
+    /// It is the same handle as the descriptors it is a duplicate of: they share ranges and the generation
+    /// last seen.
     ///
     /// # Errors
     ///
-    /// [`NotShmdev`](OpenErrorKind::NotShmdev) or [`AbiMismatch`](OpenErrorKind::AbiMismatch) for what cannot be used as the
-    /// device. The descriptor is closed then.
+    /// [`NotShmdev`](OpenErrorKind::NotShmdev) or [`AbiMismatch`](OpenErrorKind::AbiMismatch) for what
+    /// cannot be used as the device. The descriptor is closed then.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, OpenError> {
         let operation = "use a received descriptor";
         let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| OpenError::new(operation, errno.into()))?;
@@ -170,13 +171,15 @@ impl Device {
         ))
     }
 
-    /// What the device said of itself and of this handle when it was opened: page size, features, limits, token.
+    /// What the device said of itself and of this handle when it was opened: page size, features, limits,
+    /// token.
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// Attaches the handle to the default segment, `default_size` bytes that everybody who may open the device shares.
+    /// Attaches the handle to the default segment, `default_size` bytes that everybody who may open the
+    /// device shares.
     ///
     /// From then on [`Segment::wait_change`] reports what others write.
     ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can go wrong: one kind of error for each operation. It turns errnos into words and decides nothing else.
+//! What can go wrong: one kind of error for each operation. It turns errnos into words and decides nothing
+//! else.
 
 use std::fmt::{self, Debug, Display};
 use std::{error, io};
@@ -19,7 +20,8 @@ use nix::errno::Errno;
 /// # Ok::<(), shmdev::OpenError>(())
 /// ```
 ///
-/// Each operation has its own name for this type and its own `Kind`, so a `match` shows what can be told apart.
+/// Each operation has its own name for this type and its own `Kind`, so a `match` shows what can be told
+/// apart.
 #[derive(Debug)]
 pub struct OpError<Kind> {
     operation: String,
@@ -101,7 +103,8 @@ impl<K: Kind> error::Error for OpError<K> {
 }
 
 impl<K: Kind> From<OpError<K>> for io::Error {
-    /// Keeps the [`io::ErrorKind`] and the message; the errno is then found in the [`source`](error::Error::source).
+    /// Keeps the [`io::ErrorKind`] and the message; the errno is then found in the
+    /// [`source`](error::Error::source).
     fn from(error: OpError<K>) -> Self {
         Self::new(error.source.kind(), error)
     }
@@ -192,8 +195,9 @@ kinds! {
         Unaligned => "the offset is not a multiple of the page size",
         /// `EINVAL`, `EOVERFLOW`: the window does not lie within the segment, rounded up to pages.
         PastEnd: EINVAL | EOVERFLOW => "the window does not lie within the segment",
-        /// `EACCES`: the handle is not open for reading, or not for writing and a writable mapping was asked for.
-        Denied: EACCES => "the handle is not open for that; a mapping needs reading, a writable one writing too",
+        /// `EACCES`: the handle is not open for reading, or not for writing and a writable mapping was
+        /// asked for.
+        Denied: EACCES => "the handle is not open for that (reading, and writing too if writable)",
         /// `EPERM`: the kernel's policy does not allow it.
         NotPermitted: EPERM => "not permitted",
         /// `ENOMEM`: no memory for page tables, or a limit on the address space.

@@ -2,8 +2,8 @@
 
 //! Share memory with other processes, and with the kernel, through `/dev/shmdev`.
 //!
-//! The device hands out kernel pages. A [`Segment`] is a handle of it: map it, lock byte ranges of it, wait for others'
-//! writes, or use it as a file. A lock whose holder dies is noticed by the kernel at once.
+//! The device hands out kernel pages. A [`Segment`] is a handle of it: map it, lock byte ranges of it, wait
+//! for others' writes, or use it as a file. A lock whose holder dies is noticed by the kernel at once.
 //!
 //! ```no_run
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,12 +28,12 @@
 //!
 //! # What is sound, and what is not promised
 //!
-//! Others write the memory at any time, so no safe function of this crate makes a `&[u8]` of it: see [`Mapping`]. Ranges are
-//! advisory: the kernel keeps those out who ask for one. Descriptors are closed by `exec`. Calls that wait
-//! take an absolute [`Deadline`] and go on after signals.
+//! Others write the memory at any time, so no safe function of this crate makes a `&[u8]` of it: see
+//! [`Mapping`]. Ranges are advisory: the kernel keeps those out who ask for one. Descriptors are closed by
+//! `exec`. Calls that wait take an absolute [`Deadline`] and go on after signals.
 //!
-//! Every failed operation says which one it was and keeps the errno: see [`OpError`]. What each call does in the
-//! kernel, and when it fails, is in `docs/abi.md` of the project.
+//! Every failed operation says which one it was and keeps the errno: see [`OpError`]. What each call does
+//! in the kernel, and when it fails, is in `docs/abi.md` of the project.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]

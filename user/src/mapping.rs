@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A window of a segment in this process's memory. It checks bounds, alignment and rights, and leaves the bytes to
-//! `memory`.
+//! A window of a segment in this process's memory. It checks bounds, alignment and rights, and leaves the
+//! bytes to `memory`.
 
 use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::AtomicU8;
@@ -18,15 +18,17 @@ const CHUNK: usize = 4096;
 
 /// A window of a segment, mapped into this process.
 ///
-/// Other processes, and the kernel, read and write the same bytes at any time. So there is no `&[u8]` of them: bytes are
-/// copied in and out, and integers are used in place through [atomics](Self::atomic). Copies use atomic accesses with
-/// relaxed ordering, so they are sound whatever others do, but a copy of many bytes may show some from before another's write
-/// and some from after it. Hold a [range](crate::Segment::begin_write) where that matters.
-/// A value of 2, 4 or 8 bytes (8: on 64-bit machines) at an offset that is a multiple of its size is copied whole.
+/// Other processes, and the kernel, read and write the same bytes at any time. So there is no `&[u8]` of
+/// them: bytes are copied in and out, and integers are used in place through [atomics](Self::atomic).
+/// Copies use atomic accesses with relaxed ordering, so they are sound whatever others do, but a copy of
+/// many bytes may show some from before another's write and some from after it. Hold a
+/// [range](crate::Segment::begin_write) where that matters. A value of 2, 4 or 8 bytes (8: on 64-bit
+/// machines) at an offset that is a multiple of its size is copied whole.
 ///
-/// All offsets are in bytes from the start of the window. The memory stays mapped until the `Mapping` is dropped, also when the
-/// [`Segment`](crate::Segment) it was made from has gone before. It keeps the handle alive: the ranges that
-/// the handle holds are dropped by the kernel with the last of its descriptors and mappings.
+/// All offsets are in bytes from the start of the window. The memory stays mapped until the `Mapping` is
+/// dropped, also when the [`Segment`](crate::Segment) it was made from has gone before. It keeps the handle
+/// alive: the ranges that the handle holds are dropped by the kernel with the last of its descriptors and
+/// mappings.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -211,8 +213,9 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// [`AccessError::OutOfBounds`], [`AccessError::Unaligned`], and [`AccessError::ReadOnly`] also for an atomic that would
-    /// only be loaded: use [`get`](Self::get), which is an atomic load with relaxed ordering of an aligned integer.
+    /// [`AccessError::OutOfBounds`], [`AccessError::Unaligned`], and [`AccessError::ReadOnly`] also for an
+    /// atomic that would only be loaded: use [`get`](Self::get), which is an atomic load with relaxed
+    /// ordering of an aligned integer.
     pub fn atomic<T: Atomic>(&self, offset: usize) -> Result<&T, AccessError> {
         self.atomics(offset, 1).map(|atomics| &atomics[0])
     }
@@ -241,8 +244,9 @@ impl Mapping {
 
     /// Offset of the first occurrence of `needle` that lies within `range`.
     ///
-    /// An empty needle is found where the range starts. A range that ends past the mapping ends with it. While
-    /// others write, bytes that were never there together may be found together: hold a range where that matters.
+    /// An empty needle is found where the range starts. A range that ends past the mapping ends with it.
+    /// While others write, bytes that were never there together may be found together: hold a range where
+    /// that matters.
     #[must_use]
     pub fn find(&self, needle: &[u8], range: impl RangeBounds<usize>) -> Option<usize> {
         let (start, end) = self.clamp(range)?;
@@ -262,8 +266,8 @@ impl Mapping {
         }
     }
 
-    /// Offset of the last occurrence of `needle` that lies within `range`; an empty needle is found where the range
-    /// ends. Else as [`find`](Self::find).
+    /// Offset of the last occurrence of `needle` that lies within `range`; an empty needle is found where
+    /// the range ends. Else as [`find`](Self::find).
     #[must_use]
     pub fn rfind(&self, needle: &[u8], range: impl RangeBounds<usize>) -> Option<usize> {
         let (start, end) = self.clamp(range)?;
@@ -287,9 +291,9 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// While the slice lives nobody writes any of these bytes: no other thread, no other process, and not the
-    /// kernel. A range held with [`begin_read`](crate::Segment::begin_read) is that promise only if everybody who
-    /// writes holds ranges too; the kernel does not enforce it.
+    /// While the slice lives nobody writes any of these bytes: no other thread, no other process, and not
+    /// the kernel. A range held with [`begin_read`](crate::Segment::begin_read) is that promise only if
+    /// everybody who writes holds ranges too; the kernel does not enforce it.
     #[expect(unsafe_code, reason = "the caller promises what cannot be checked")]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the caller promises what `as_slice` asks for.
@@ -304,8 +308,9 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// While the slice lives nobody else reads or writes any of these bytes: not through this mapping, nor another one
-    /// in this process, in no other process, and not the kernel. See [`as_slice`](Self::as_slice).
+    /// While the slice lives nobody else reads or writes any of these bytes: not through this mapping, nor
+    /// another one in this process, in no other process, and not the kernel. See
+    /// [`as_slice`](Self::as_slice).
     #[expect(unsafe_code, reason = "the caller promises what cannot be checked")]
     #[expect(
         clippy::mut_from_ref,
@@ -341,7 +346,8 @@ impl Mapping {
         self.cells(offset, len)
     }
 
-    /// Start and end of `range` within the mapping; `None` when it ends before it starts or starts past the end.
+    /// Start and end of `range` within the mapping; `None` when it ends before it starts or starts past the
+    /// end.
     fn clamp(&self, range: impl RangeBounds<usize>) -> Option<(usize, usize)> {
         let start = match range.start_bound() {
             Bound::Included(&start) => start,

@@ -2,16 +2,16 @@
 
 //! Bytes that others write at any time: the only file that touches them.
 //!
-//! A mapping is seen here as `&[AtomicU8]`, and every access to it is an atomic one with relaxed ordering, so a
-//! writer in another thread is no data race and a writer in another process changes nothing that the compiler relies
-//! upon. Copies go word by word where the addresses allow.
+//! A mapping is seen here as `&[AtomicU8]`, and every access to it is an atomic one with relaxed ordering,
+//! so a writer in another thread is no data race and a writer in another process changes nothing that the
+//! compiler relies upon. Copies go word by word where the addresses allow.
 //!
-//! Rust's memory model leaves open what two *racing* accesses of different sizes to the same bytes mean. LLVM's, to which
-//! they are compiled, and those of the architectures define each byte by itself, and that is all that is relied upon
-//! here: memory that other programs write cannot be kept free of such races.
+//! Rust's memory model leaves open what two *racing* accesses of different sizes to the same bytes mean.
+//! LLVM's, to which they are compiled, and those of the architectures define each byte by itself, and that
+//! is all that is relied upon here: memory that other programs write cannot be kept free of such races.
 //!
-//! A read-only mapping sees relaxed loads of at most a machine word and nothing else: those are the atomic accesses
-//! that `core::sync::atomic` allows on memory that cannot be written.
+//! A read-only mapping sees relaxed loads of at most a machine word and nothing else: those are the atomic
+//! accesses that `core::sync::atomic` allows on memory that cannot be written.
 
 #![expect(unsafe_code, reason = "views of mapped memory")]
 
@@ -25,20 +25,22 @@ use memmap2::MmapRaw;
 
 /// An atomic integer that [`Mapping::atomic`](crate::Mapping::atomic) can find in shared memory.
 ///
-/// Implemented for the signed and unsigned ones of 8 to 64 bits, for which every bit pattern is a value. Sealed.
+/// Implemented for the signed and unsigned ones of 8 to 64 bits, for which every bit pattern is a value.
+/// Sealed.
 pub trait Atomic: Sealed {}
 
 /// What this file relies upon.
 ///
 /// # Safety
 ///
-/// The type is an integer in an `UnsafeCell`: no padding, every bit pattern valid, alignment equal to its size.
+/// The type is an integer in an `UnsafeCell`: no padding, every bit pattern valid, alignment equal to its
+/// size.
 pub unsafe trait Sealed: Sized + Sync {}
 
 macro_rules! atomic {
     ($($atomic:ty)*) => { $(
-        // SAFETY: that is how `core::sync::atomic` documents the type ("same size and bit validity as the underlying
-        // integer, alignment always equal to its size").
+        // SAFETY: that is how `core::sync::atomic` documents the type ("same size and bit validity as the
+        // underlying integer, alignment always equal to its size").
         unsafe impl Sealed for $atomic {}
         impl Atomic for $atomic {}
     )* };
@@ -46,14 +48,16 @@ macro_rules! atomic {
 
 atomic! { AtomicU8 AtomicU16 AtomicU32 AtomicU64 AtomicI8 AtomicI16 AtomicI32 AtomicI64 }
 
-// SAFETY: as above. Not `Atomic`: what lies in memory that programs of several word sizes share has a fixed size.
+// SAFETY: as above. Not `Atomic`: what lies in memory that programs of several word sizes share has a fixed
+// size.
 unsafe impl Sealed for AtomicUsize {}
 
 /// The bytes of a mapping.
 pub(crate) fn cells(map: &MmapRaw) -> &[AtomicU8] {
     let start = map.as_ptr().cast::<AtomicU8>();
-    // SAFETY: `map` keeps these bytes mapped and readable as long as it is borrowed; `AtomicU8` is a byte with interior
-    // mutability, so others may write them meanwhile; memmap2 keeps lengths below `isize::MAX`.
+    // SAFETY: `map` keeps these bytes mapped and readable as long as it is borrowed; `AtomicU8` is a byte
+    // with interior mutability, so others may write them meanwhile; memmap2 keeps lengths below
+    // `isize::MAX`.
     unsafe { slice::from_raw_parts(start, map.len()) }
 }
 
@@ -71,8 +75,8 @@ pub(crate) fn cast<T: Atomic>(cells: &[AtomicU8]) -> Option<&[T]> {
     }
 }
 
-/// Copies one size of word at a time and gives what is not aligned for it to the next smaller size, so an aligned value of 2,
-/// 4 or (on 64-bit machines) 8 bytes is copied by one access.
+/// Copies one size of word at a time and gives what is not aligned for it to the next smaller size, so an
+/// aligned value of 2, 4 or (on 64-bit machines) 8 bytes is copied by one access.
 macro_rules! levels {
     ($($copy_out:ident $copy_in:ident $atomic:ty: $int:ty, then $next_out:ident $next_in:ident;)*) => { $(
         pub(crate) fn $copy_out(from: &[AtomicU8], to: &mut [u8]) {
@@ -146,7 +150,8 @@ pub(crate) unsafe fn as_slice(cells: &[AtomicU8]) -> &[u8] {
 ///
 /// # Safety
 ///
-/// The memory is writable, and nobody else, in whatever process, reads or writes any of `cells` while the view lives.
+/// The memory is writable, and nobody else, in whatever process, reads or writes any of `cells` while the
+/// view lives.
 #[expect(
     clippy::mut_from_ref,
     reason = "the cells are interior mutable, and the caller promises that the view is alone"

@@ -23,9 +23,10 @@ use crate::uapi::{Info, Stat};
 
 /// A handle of the device, attached to a segment.
 ///
-/// It is a file of fixed size ([`Read`], [`Write`], [`Seek`], [`read_at`](Self::read_at), [`write_at`](Self::write_at)), memory
-/// ([`map`](Self::map)), a lock on byte ranges ([`begin_read`](Self::begin_read), [`begin_write`](Self::begin_write)) and a
-/// source of events ([`wait_change`](Self::wait_change), or its descriptor in `poll` and `epoll`).
+/// It is a file of fixed size ([`Read`], [`Write`], [`Seek`], [`read_at`](Self::read_at),
+/// [`write_at`](Self::write_at)), memory ([`map`](Self::map)), a lock on byte ranges
+/// ([`begin_read`](Self::begin_read), [`begin_write`](Self::begin_write)) and a source of events
+/// ([`wait_change`](Self::wait_change), or its descriptor in `poll` and `epoll`).
 ///
 /// ```no_run
 /// use shmdev::{Deadline, Segment};
@@ -62,7 +63,8 @@ impl Segment {
         Ok(segment)
     }
 
-    /// What the device said of itself and of this handle when it was opened: page size, features, limits, token.
+    /// What the device said of itself and of this handle when it was opened: page size, features, limits,
+    /// token.
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.info
@@ -167,8 +169,8 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// See [`TransferErrorKind`]; [`UnexpectedEnd`](TransferErrorKind::UnexpectedEnd) when the segment ends before, with some
-    /// of `buf` filled perhaps.
+    /// See [`TransferErrorKind`]; [`UnexpectedEnd`](TransferErrorKind::UnexpectedEnd) when the segment ends
+    /// before, with some of `buf` filled perhaps.
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), TransferError> {
         let operation = format!("read {} bytes at {offset}", buf.len());
         self.file
@@ -181,8 +183,8 @@ impl Segment {
             })
     }
 
-    /// Writes some of `buf` at `offset` and says how many bytes: fewer when the segment ends before. Takes no range.
-    /// It completes a write: the generation grows by one.
+    /// Writes some of `buf` at `offset` and says how many bytes: fewer when the segment ends before. Takes
+    /// no range. It completes a write: the generation grows by one.
     ///
     /// # Errors
     ///
@@ -196,18 +198,19 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// See [`TransferErrorKind`]; [`NoSpace`](TransferErrorKind::NoSpace) when the segment ends before, with some of `buf`
-    /// written.
+    /// See [`TransferErrorKind`]; [`NoSpace`](TransferErrorKind::NoSpace) when the segment ends before,
+    /// with some of `buf` written.
     pub fn write_all_at(&self, buf: &[u8], offset: u64) -> Result<(), TransferError> {
         let failed = |error| TransferError::new(format_args!("write {} bytes at {offset}", buf.len()), error);
         self.file.write_all_at(buf, offset).map_err(failed)
     }
 
-    /// Waits until a write was completed that this handle has not seen; `false` when none was until `deadline`.
+    /// Waits until a write was completed that this handle has not seen; `false` when none was until
+    /// `deadline`.
     ///
-    /// A handle sees the generation when it attaches, and by [`stat`](Self::stat), the begin and the end of ranges, and
-    /// reads. This call does not see it: call one of those before waiting again. Writes of this handle do not count. A signal
-    /// does not end the wait.
+    /// A handle sees the generation when it attaches, and by [`stat`](Self::stat), the begin and the end of
+    /// ranges, and reads. This call does not see it: call one of those before waiting again. Writes of this
+    /// handle do not count. A signal does not end the wait.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -221,7 +224,8 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`Denied`](PollErrorKind::Denied) when the handle is not open for reading, [`Gone`](PollErrorKind::Gone).
+    /// [`Denied`](PollErrorKind::Denied) when the handle is not open for reading,
+    /// [`Gone`](PollErrorKind::Gone).
     pub fn wait_change(&self, deadline: Deadline) -> Result<bool, PollError> {
         const OPERATION: &str = "wait for a change";
         if !self.mode.read {
@@ -260,8 +264,8 @@ impl Window {
         format!("map {} bytes at {}{how}", self.len, self.offset)
     }
 
-    /// Refuses what memmap2 would quietly change (it rounds offsets down, and maps a byte where none was asked for), and what the
-    /// address space cannot hold.
+    /// Refuses what memmap2 would quietly change (it rounds offsets down, and maps a byte where none was
+    /// asked for), and what the address space cannot hold.
     fn check(self, page_size: u32) -> Result<usize, MapError> {
         if self.len == 0 {
             return Err(MapError::refused(
@@ -312,7 +316,8 @@ impl From<Segment> for OwnedFd {
     }
 }
 
-/// `Read`, `Write` and `Seek` as a file has them: of the handle, which has one position for all its descriptors.
+/// `Read`, `Write` and `Seek` as a file has them: of the handle, which has one position for all its
+/// descriptors.
 macro_rules! file_like {
     ($($segment:ty)*) => { $(
         impl Read for $segment {

@@ -69,10 +69,11 @@ impl HeldRange {
 impl Segment {
     /// Waits until `range` is free for `access`, and holds it until the guard goes.
     ///
-    /// Ranges are counted in bytes of the segment; without an end they reach to the end of its last page. They are
-    /// **advisory**: they keep out those who ask, not those who just write. They belong to the handle: threads that share a
-    /// `Segment` do not exclude one another but get [`Deadlock`](BeginErrorKind::Deadlock), so open it once for each. First
-    /// come, first served: a reader that comes after a waiting writer waits behind it.
+    /// Ranges are counted in bytes of the segment; without an end they reach to the end of its last page.
+    /// They are **advisory**: they keep out those who ask, not those who just write. They belong to the
+    /// handle: threads that share a `Segment` do not exclude one another but get
+    /// [`Deadlock`](BeginErrorKind::Deadlock), so open it once for each. First come, first served: a reader
+    /// that comes after a waiting writer waits behind it.
     ///
     /// A signal does not end the wait: it goes on, to the same deadline, at the end of the queue. See
     /// [`begin_interruptible`](Self::begin_interruptible).
@@ -80,8 +81,9 @@ impl Segment {
     /// # Errors
     ///
     /// [`Busy`](BeginErrorKind::Busy) (`EAGAIN`) or [`TimedOut`](BeginErrorKind::TimedOut) by the deadline,
-    /// [`Deadlock`](BeginErrorKind::Deadlock), [`Denied`](BeginErrorKind::Denied), [`Invalid`](BeginErrorKind::Invalid),
-    /// [`TooMany`](BeginErrorKind::TooMany), [`NoMemory`](BeginErrorKind::NoMemory).
+    /// [`Deadlock`](BeginErrorKind::Deadlock), [`Denied`](BeginErrorKind::Denied),
+    /// [`Invalid`](BeginErrorKind::Invalid), [`TooMany`](BeginErrorKind::TooMany),
+    /// [`NoMemory`](BeginErrorKind::NoMemory).
     pub fn begin(
         &self,
         range: impl RangeBounds<u64>,
@@ -123,7 +125,8 @@ impl Segment {
         self.begin(range, Access::Write, deadline)
     }
 
-    /// As [`begin`](Self::begin), but a signal whose handler was installed without `SA_RESTART` ends the wait.
+    /// As [`begin`](Self::begin), but a signal whose handler was installed without `SA_RESTART` ends the
+    /// wait.
     ///
     /// # Errors
     ///
@@ -138,8 +141,8 @@ impl Segment {
         self.begin_once(range, deadline)
     }
 
-    /// Ends a range that [`SyncGuard::into_range`] left open, and returns the segment's generation: for a WRITE range
-    /// the one that it made. Any process that has the handle may do it.
+    /// Ends a range that [`SyncGuard::into_range`] left open, and returns the segment's generation: for a
+    /// WRITE range the one that it made. Any process that has the handle may do it.
     ///
     /// # Errors
     ///
@@ -209,13 +212,14 @@ fn resolve(
 
 /// A range that is held. Dropping the guard ends it.
 ///
-/// Ending a WRITE range completes the write, and that includes a guard that is dropped by a panic. A program that could leave
-/// bytes half written that way should abort on panic: when a process goes with a WRITE range open, the next one to take any of
-/// those bytes is [told](Self::owner_died).
+/// Ending a WRITE range completes the write, and that includes a guard that is dropped by a panic. A
+/// program that could leave bytes half written that way should abort on panic: when a process goes with a
+/// WRITE range open, the next one to take any of those bytes is [told](Self::owner_died).
 ///
-/// A guard that is forgotten keeps the range until the process exits or the handle goes; the handle itself cannot take it again
-/// (`EDEADLK`). Nothing worse comes of it, because ranges are advisory. After `fork` the child has a copy of the
-/// guard that belongs to the same handle: dropping it there ends the range for both.
+/// A guard that is forgotten keeps the range until the process exits or the handle goes; the handle itself
+/// cannot take it again (`EDEADLK`). Nothing worse comes of it, because ranges are advisory. After `fork`
+/// the child has a copy of the guard that belongs to the same handle: dropping it there ends the range for
+/// both.
 #[must_use = "the range is given back when the guard is dropped"]
 #[derive(Debug)]
 pub struct SyncGuard<'segment> {
@@ -256,7 +260,8 @@ impl SyncGuard<'_> {
         segment.end(self.into_range())
     }
 
-    /// Keeps the range held and leaves ending it to [`Segment::end`], perhaps in another place that has the handle.
+    /// Keeps the range held and leaves ending it to [`Segment::end`], perhaps in another place that has the
+    /// handle.
     pub fn into_range(self) -> HeldRange {
         let range = self.range;
         std::mem::forget(self);

@@ -22,8 +22,8 @@ mod raw {
     ioctl_sys::ioctl!(try readwrite sync with IOC_TYPE, SYNC_NR; SyncRange);
 }
 
-// The ABI writes its opcodes out for the kernel's generic layout. An architecture that has another one must fail here,
-// not at run time with ENOTTY.
+// The ABI writes its opcodes out for the kernel's generic layout. An architecture that has another one must
+// fail here, not at run time with ENOTTY.
 const _: () = {
     assert!(uapi::IOC_INFO == ioctl_sys::ior!(uapi::IOC_TYPE, uapi::INFO_NR, size_of::<Info>()));
     assert!(uapi::IOC_STAT == ioctl_sys::ior!(uapi::IOC_TYPE, uapi::STAT_NR, size_of::<Stat>()));

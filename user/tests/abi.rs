@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The ABI against known numbers: what `cc` says of the same structures and of the kernel's own `_IOR` and `_IOWR`. A test that
-//! fails here means that programs built before would misbehave.
+//! The ABI against known numbers: what `cc` says of the same structures and of the kernel's own `_IOR` and
+//! `_IOWR`. A test that fails here means that programs built before would misbehave.
 
 use std::mem::{align_of, offset_of, size_of};
 
@@ -92,8 +92,8 @@ fn opcodes_are_what_ioctl_sys_computes() {
     assert_eq!(IOC_SYNC, ioctl_sys::iorw!(IOC_TYPE, 2, size_of::<SyncRange>()));
 }
 
-/// `_IOC` of `asm-generic/ioctl.h`, taken apart: `dir << 30 | size << 16 | type << 8 | nr`, where user space writes with
-/// 1 and reads with 2.
+/// `_IOC` of `asm-generic/ioctl.h`, taken apart: `dir << 30 | size << 16 | type << 8 | nr`, where user
+/// space writes with 1 and reads with 2.
 #[test]
 fn opcodes_are_what_the_kernels_macros_compute() {
     const WRITE: u32 = 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The other processes. An actor does what it is told on standard input, a line at a time, and answers each with a line; the
-//! director's side of that is [`Actor`]. An actor whose input ends goes.
+//! The other processes. An actor does what it is told on standard input, a line at a time, and answers each
+//! with a line; the director's side of that is [`Actor`]. An actor whose input ends goes.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
@@ -64,7 +64,7 @@ impl Actor {
     pub(crate) fn answer(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        match line.trim_end().split_once(' ') {
+        match line.trim_end_matches('\n').split_once(' ') {
             Some(("ok", answer)) => Ok(answer.to_owned()),
             Some((_, error)) => Err(format!("{}: {error}", self.name).into()),
             None => Err(format!("{} went without an answer", self.name).into()),

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A story about `/dev/shmdev`, told by doing it: processes and the kernel share memory, sleep, wake, and one is killed.
+//! A story about `/dev/shmdev`, told by doing it: processes and the kernel share memory, sleep, wake, and
+//! one is killed.
 //!
-//! Each line says who made which call and what came of it; each is checked, and the program exits with 1 at the first that is not
-//! as told. The other processes are this program again (see `actor`); the order of events is the
-//! director's, by questions and answers over pipes, and nothing is waited for without a bound.
+//! Each line says who made which call and what came of it; each is checked, and the program exits with 1 at
+//! the first that is not as told. The other processes are this program again (see `actor`); the order of
+//! events is the director's, by questions and answers over pipes, and nothing is waited for without a
+//! bound.
 
 mod actor;
 mod stage;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the spectator sees: headings, and lines of who, which call, what came of it. Colour marks and never carries meaning.
+//! What the spectator sees: headings, and lines of who, which call, what came of it. Colour marks and never
+//! carries meaning.
 
 use std::fmt::Display;
 
@@ -10,9 +11,10 @@ pub(crate) struct Stage {
     acts: u32,
 }
 
-/// Wide enough for `writer 12345` and for the longest call of the story.
-const WHO: usize = 13;
-const CALL: usize = 46;
+/// Wide enough for `writer 12345` and for the longest call of the story; most outcomes then end before
+/// column 80.
+const WHO: usize = 12;
+const CALL: usize = 30;
 
 impl Stage {
     pub(crate) fn new(color: bool) -> Self {
@@ -38,12 +40,12 @@ impl Stage {
         };
         let who = self.paint(hue, format!("{who:<WHO$}"));
         let call = self.paint("2", format!("{call:<CALL$}", call = call.to_string()));
-        println!("   {who} {call} {outcome}");
+        println!("  {who} {call} {outcome}");
     }
 
     /// Words between the lines.
     pub(crate) fn say(&self, text: impl Display) {
-        println!("   {text}");
+        println!("{text}");
     }
 
     pub(crate) fn end(&self) {

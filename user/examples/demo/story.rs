@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The story, an act a function. The director makes some of the calls itself and asks the actors to make the others.
+//! The story, an act a function. The director makes some of the calls itself and asks the actors to make
+//! the others.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -20,11 +21,12 @@ const NOTE: usize = 128;
 const RANGE: u64 = 64;
 
 const ROUNDS: u64 = 100_000;
-const WHOLE: &str = "The quick brown fox jumps over the lazy dog.";
-const HALF: &str = "The quick brown f";
+const WHOLE: &str = "A whole sentence, all of it.";
+const HALF: &str = "A whole sent";
 
 pub(crate) fn tell(stage: &mut Stage) -> Result {
-    stage.say("/dev/shmdev: processes and the kernel share memory");
+    stage.say("/dev/shmdev: processes and the kernel share memory.");
+    stage.say("Each line: who, which call, what came of it.");
     let (director, before) = segment(stage)?;
     let (mut writer, mut reader) = mappings(stage, &director, &before)?;
     without_copying(stage, &mut writer, &mut reader)?;
@@ -63,7 +65,7 @@ fn segment(stage: &mut Stage) -> Result<(Segment, Stat)> {
     stage.line(
         "director",
         "ioctl(STAT)",
-        format!("{} zeroed bytes in {pieces}", stat.size),
+        format!("{} bytes in {pieces}", stat.size),
     );
     stage.line("", "", counters(&stat));
     Ok((director, stat))
@@ -74,7 +76,7 @@ fn mappings(stage: &mut Stage, director: &Segment, before: &Stat) -> Result<(Act
     let mut writer = Actor::start("writer")?;
     let mut reader = Actor::start("reader")?;
     for (actor, mode, flags, protection) in [
-        (&mut writer, "read-write", "O_RDWR", "PROT_READ | PROT_WRITE"),
+        (&mut writer, "read-write", "O_RDWR", "PROT_READ|PROT_WRITE"),
         (&mut reader, "read-only", "O_RDONLY", "PROT_READ"),
     ] {
         let token = actor.ask(&format!("open {mode}"))?;
@@ -86,7 +88,7 @@ fn mappings(stage: &mut Stage, director: &Segment, before: &Stat) -> Result<(Act
         let address = actor.ask(&format!("map {mode}"))?;
         stage.line(
             actor.name(),
-            format!("mmap({protection}, MAP_SHARED)"),
+            format!("mmap({protection})"),
             format!("at {address}"),
         );
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", actor.pid()))?;
@@ -94,7 +96,12 @@ fn mappings(stage: &mut Stage, director: &Segment, before: &Stat) -> Result<(Act
             .lines()
             .find(|line| line.contains("/dev/shmdev"))
             .ok_or("no line in /proc/PID/maps")?;
-        stage.line("kernel", format!("/proc/{}/maps", actor.pid()), squeeze(line));
+        let rights = line.split_whitespace().nth(1).unwrap_or_default();
+        stage.line(
+            "kernel",
+            format!("/proc/{}/maps", actor.pid()),
+            format!("{rights} /dev/shmdev"),
+        );
     }
     let after = director.stat()?;
     stage.line("director", "ioctl(STAT)", counters(&after));
@@ -187,20 +194,12 @@ fn sleep_and_wake(stage: &mut Stage, director: &Segment, writer: &mut Actor, rea
         Err(error) => Err(error.to_string()),
     };
     let busy = refused(Deadline::Now, BeginErrorKind::Busy)?;
-    stage.line(
-        "director",
-        format!("ioctl(SYNC, BEGIN WRITE 0:{RANGE}), not waiting"),
-        last(&busy),
-    );
+    stage.line("director", "the same, not waiting", last(&busy));
     let late = refused(
         Deadline::after(Duration::from_millis(50)),
         BeginErrorKind::TimedOut,
     )?;
-    stage.line(
-        "director",
-        format!("ioctl(SYNC, BEGIN WRITE 0:{RANGE}), 50 ms"),
-        last(&late),
-    );
+    stage.line("director", "the same, waiting 50 ms", last(&late));
 
     reader.tell(&format!("begin read {RANGE}"))?;
     let stat = wait_until(director, "the reader waits", |stat| stat.waiters > 0)?;
@@ -229,16 +228,13 @@ fn sleep_and_wake(stage: &mut Stage, director: &Segment, writer: &mut Actor, rea
     if !director.wait_change(Deadline::after(Duration::from_secs(10)))? {
         return Err("poll did not see the new generation".into());
     }
-    stage.line("director", "poll(POLLIN)", "readable: something was written");
+    stage.line("director", "poll(POLLIN)", "readable: there is something new");
 
     let answer = reader.answer()?;
+    stage.line(reader.name(), "… returns", "holds it");
     check("what the reader was told", answer, format!("{generation} fine"))?;
     let seen = reader.ask(&format!("load 0 {}", WHOLE.len()))?;
-    stage.line(
-        reader.name(),
-        "… holds it, and loads from its memory",
-        format!("\"{seen}\""),
-    );
+    stage.line(reader.name(), "loads from its memory", format!("\"{seen}\""));
     check("the text", seen.as_str(), WHOLE)?;
     reader.ask("end")?;
     stage.line(reader.name(), "ioctl(SYNC, END)", "the range is free");
@@ -293,27 +289,23 @@ fn death(stage: &mut Stage, director: &Segment, mut writer: Actor) -> Result {
     stage.line(
         heir.name(),
         "ioctl(SYNC, END)",
-        format!("generation {generation}: a write was completed"),
+        format!("generation {generation}: the write is whole"),
     );
     let told = heir.ask(&format!("begin read {RANGE}"))?;
     stage.line(
         heir.name(),
         format!("ioctl(SYNC, BEGIN READ 0:{RANGE})"),
-        "holds it: nothing is amiss any more",
+        "holds it: nothing amiss any more",
     );
     check("what the heir was told", told, format!("{generation} fine"))?;
     heir.dismiss()
 }
 
 fn counters(stat: &Stat) -> String {
-    let Stat {
-        nattch,
-        handles,
-        generation,
-        holders,
-        ..
-    } = stat;
-    format!("mappings {nattch}, handles {handles}, generation {generation}, ranges held {holders}")
+    format!(
+        "mappings {}, handles {}, held {}",
+        stat.nattch, stat.handles, stat.holders
+    )
 }
 
 fn check<T: PartialEq + Display>(what: &str, found: T, expected: T) -> Result {

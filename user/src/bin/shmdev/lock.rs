@@ -17,10 +17,10 @@ use crate::parse;
 
 /// Run a command while holding a range of the segment
 ///
-/// The exit status is the command's; 128 + N when signal N killed it, 126 and 127 when it could not be run or found, and 1 when
-/// the range could not be had. SIGTERM and SIGHUP are passed on to the command. If the command of an exclusive lock is killed
-/// by a signal, the next to take the range is told that its owner died; the command is told of that
-/// by SHMDEV_OWNER_DIED=1 in its environment.
+/// The exit status is the command's; 128 + N when signal N killed it, 126 and 127 when it could not be run
+/// or found, and 1 when the range could not be had. SIGTERM and SIGHUP are passed on to the command. If the
+/// command of an exclusive lock is killed by a signal, the next to take the range is told that its owner
+/// died; the command is told of that by SHMDEV_OWNER_DIED=1 in its environment.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Let others hold it too that ask for --shared
@@ -29,7 +29,8 @@ pub(crate) struct Args {
     /// What to hold, OFFSET:LENGTH, or OFFSET: to the end
     #[arg(long, short, value_name = "RANGE", value_parser = parse::range, default_value = "0:")]
     range: parse::Range,
-    /// For how long to wait: 10, 2.5 (seconds), 500ms, 2m; 0 does not wait; without it, for as long as it takes
+    /// For how long to wait: 10, 2.5 (seconds), 500ms, 2m; 0 does not wait; without it, for as long as it
+    /// takes
     #[arg(long, short, value_name = "TIME", value_parser = parse::timeout)]
     timeout: Option<Duration>,
     /// Exit status when the range was not free in time
@@ -87,7 +88,8 @@ fn wait(mut child: Child) -> io::Result<ExitStatus> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP]
         .into_iter()
         .collect();
-    // After the start of the child, because a blocked signal is inherited; before the thread, for the same reason.
+    // After the start of the child, because a blocked signal is inherited; before the thread, for the same
+    // reason.
     signals.thread_block()?;
     let pid = Pid::from_raw(child.id() as i32);
     std::thread::spawn(move || {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The `shmdev` command: what the library does, for shells and operators. A subcommand is a file; this one parses and
-//! dispatches.
+//! The `shmdev` command: what the library does, for shells and operators. A subcommand is a file; this one
+//! parses and dispatches.
 //!
 //! Exit status: 0, or 1 when it failed, or 2 when the command line is wrong; `lock` passes on its command's.
 

@@ -8,7 +8,8 @@ use shmdev::Deadline;
 
 /// Bytes: `4096`, `0x1000`, `64K`, `1MiB`, `1MB`.
 ///
-/// As in GNU's tools: a letter alone or with `iB` is a power of 1024, with `B` a power of 1000. Case does not matter.
+/// As in GNU's tools: a letter alone or with `iB` is a power of 1024, with `B` a power of 1000. Case does
+/// not matter.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         // `from_str_radix` takes a sign.

@@ -16,7 +16,8 @@ pub(crate) struct Args {
     /// For how long: 10, 2.5 (seconds), 500ms, 2m; without it, for as long as it takes
     #[arg(long, value_name = "TIME", value_parser = parse::timeout)]
     timeout: Option<Duration>,
-    /// The generation that is known already, from `stat` or an earlier wait: do not wait when it is another now
+    /// The generation that is known already, from `stat` or an earlier wait: do not wait when it is another
+    /// now
     #[arg(long, value_name = "GENERATION")]
     since: Option<u64>,
 }
