@@ -1,11 +1,38 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernels to build for and to boot.
+//! Kernels to build for and to boot: which there are, and what the rest of xtask gets to know of one.
+//!
+//! How each comes about is a file of its own: `stock` (Debian's), `debug` (built here), `dir` (the experimenter's own
+//! tree, or the running kernel's).
 
-use std::path::PathBuf;
+mod archive;
+mod config;
+mod debug;
+mod dir;
+mod image;
+mod stock;
 
-use anyhow::{Result, bail};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use crate::{ctx::Ctx, root::Root};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ctx::Ctx,
+    debian::Recipe,
+    error::Failure,
+    root::Root,
+    sandbox::{Program, Sandbox},
+};
+
+/// Where a kernel's source is inside the sandbox. Fixed, so that what is built does not depend on where the cache is.
+pub const SOURCE: &str = "/build/source";
+
+/// Where a kernel's build directory is inside the sandbox.
+pub const OBJECTS: &str = "/build/objects";
 
 /// Which kernel is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,24 +47,198 @@ pub enum Spec {
     Host,
 }
 
+impl Spec {
+    /// The kernel that a word on the command line means; [`Spec::Host`] only where `host` says that it makes sense.
+    pub fn parse(ctx: &Ctx, word: &str, host: bool) -> Result<Self> {
+        let recipe = Recipe::load(&ctx.workspace)?;
+        match word {
+            "debug" => Ok(Spec::Debug),
+            "host" if host => Ok(Spec::Host),
+            series if recipe.kernels.series.iter().any(|known| known == series) => {
+                Ok(Spec::Series(series.to_owned()))
+            }
+            _ => {
+                let known = recipe.kernels.series.join(", ");
+                let host = if host { ", host" } else { "" };
+                Err(Failure::usage(format!(
+                    "there is no kernel {word}: known are {known}, debug{host} (for a kernel tree of your own use \
+                     --kernel-dir; a new series is added to qemu/debian.toml)"
+                )))
+            }
+        }
+    }
+
+    /// What `--kernel WORD` and `--kernel-dir DIR` mean together; the default series when neither is given.
+    pub fn from_options(ctx: &Ctx, word: Option<&str>, dir: Option<&Path>, host: bool) -> Result<Self> {
+        match (word, dir) {
+            (_, Some(dir)) => Ok(Spec::Dir(dir.to_owned())),
+            (Some(word), None) => Spec::parse(ctx, word, host),
+            (None, None) => Ok(Spec::Series(
+                Recipe::load(&ctx.workspace)?.default_series().to_owned(),
+            )),
+        }
+    }
+
+    /// Every kernel that tests run on.
+    pub fn all(ctx: &Ctx) -> Result<Vec<Self>> {
+        let series = Recipe::load(&ctx.workspace)?.kernels.series;
+        Ok(series
+            .into_iter()
+            .map(Spec::Series)
+            .chain([Spec::Debug])
+            .collect())
+    }
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Spec::Series(series) => f.write_str(series),
+            Spec::Debug => f.write_str("debug"),
+            Spec::Dir(dir) => write!(f, "{}", dir.display()),
+            Spec::Host => f.write_str("host"),
+        }
+    }
+}
+
 /// A kernel, ready to be built for and booted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Kernel {
     /// `7.3`, `7.2`, `debug`, `dir` or `host`.
     pub name: String,
     /// `uname -r`.
     pub release: String,
-    /// The bzImage.
+    /// The version of the package or tree that it was made from.
+    pub version: String,
+    /// The bzImage; there is none to boot for the running kernel.
     pub image: PathBuf,
     /// `…/lib/modules/RELEASE`, if it has modules.
     pub modules: Option<PathBuf>,
     /// The build directory: `KDIR` for out-of-tree modules.
     pub build: PathBuf,
+    /// The source directory.
+    pub source: PathBuf,
+    /// Whose compilers build modules for it.
+    pub toolchain: Toolchain,
+    /// What make is told of the compilers, such as `CC=gcc-14`.
+    pub make: Vec<String>,
+    /// Changes when the kernel does: keys what is built for it.
+    pub key: String,
+}
+
+/// Whose compilers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Toolchain {
+    /// The build root's; the kernel's directories are at [`SOURCE`] and [`OBJECTS`].
+    Root,
+    /// The build root's; the kernel's directories are where they are on the host.
+    RootInPlace,
+    /// The host's.
+    Host,
 }
 
 impl Kernel {
     /// The kernel, fetched and built if it is not there yet.
-    pub fn ensure(_ctx: &Ctx, _root: &Root, _spec: &Spec) -> Result<Self> {
-        bail!("not written yet")
+    pub fn ensure(ctx: &Ctx, root: &Root, spec: &Spec) -> Result<Self> {
+        match spec {
+            Spec::Series(series) => stock::ensure(ctx, root, series),
+            Spec::Debug => debug::ensure(ctx, root),
+            Spec::Dir(dir) => dir::ensure(ctx, root, dir),
+            Spec::Host => dir::host(ctx, root),
+        }
     }
+
+    /// The build directory as programs of [`Kernel::program`] see it.
+    pub fn build_seen(&self) -> &Path {
+        if self.toolchain == Toolchain::Root {
+            Path::new(OBJECTS)
+        } else {
+            &self.build
+        }
+    }
+
+    /// The source directory as programs of [`Kernel::program`] see it.
+    pub fn source_seen(&self) -> &Path {
+        if self.toolchain == Toolchain::Root {
+            Path::new(SOURCE)
+        } else {
+            &self.source
+        }
+    }
+
+    /// A program of the right toolchain, with the kernel's directories in reach, read-only.
+    pub fn program(&self, root: &Root, program: &str) -> Program {
+        match self.toolchain {
+            Toolchain::Host => Program::host(program),
+            Toolchain::Root => Program::Sandbox(
+                root.command(program)
+                    .ro_bind(&self.source, SOURCE)
+                    .ro_bind(&self.build, OBJECTS),
+            ),
+            Toolchain::RootInPlace => Program::Sandbox(
+                root.command(program)
+                    .ro_bind(&self.source, &self.source)
+                    .ro_bind(&self.build, &self.build),
+            ),
+        }
+    }
+}
+
+/// `cargo xtask kernel`: makes what is asked for and prints where it is.
+pub fn run(ctx: &Ctx, word: Option<&str>) -> Result<ExitCode> {
+    let specs = match word {
+        Some("all") => Spec::all(ctx)?,
+        word => vec![Spec::from_options(ctx, word, None, false)?],
+    };
+    let root = Root::ensure(ctx)?;
+    for spec in specs {
+        let kernel = Kernel::ensure(ctx, &root, &spec)?;
+        println!("{}\t{}\t{}", kernel.name, kernel.release, kernel.image.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `make` for a kernel that is being made: `source` read-only, `objects` writable.
+fn make(root: &Root, source: &Path, objects: &Path) -> Sandbox {
+    root.command("make")
+        .ro_bind(source, SOURCE)
+        .bind(objects, OBJECTS)
+        .chdir(OBJECTS)
+        // What ends up in the kernel's version string must not depend on who builds it.
+        .env("KBUILD_BUILD_USER", "shmdev")
+        .env("KBUILD_BUILD_HOST", "shmdev")
+        .env("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970")
+        .args(["-s", "-C", SOURCE])
+        .arg(format!("O={OBJECTS}"))
+}
+
+/// As many jobs as there are processors.
+fn jobs() -> String {
+    format!(
+        "-j{}",
+        std::thread::available_parallelism().map_or(1, usize::from)
+    )
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Remembers what a cache entry is; paths are those inside the entry.
+fn save(dir: &Path, kernel: &Kernel) -> Result<()> {
+    let text = serde_json::to_string_pretty(kernel)?;
+    fs::write(dir.join("kernel.json"), text).context("cannot write kernel.json")
+}
+
+/// What [`save`] remembered; relative paths are made absolute.
+fn load(entry: &Path) -> Result<Kernel> {
+    let mut kernel: Kernel = serde_json::from_str(&read(&entry.join("kernel.json"))?)
+        .with_context(|| format!("{} is damaged: remove it", entry.display()))?;
+    for path in [&mut kernel.image, &mut kernel.build, &mut kernel.source]
+        .into_iter()
+        .chain(&mut kernel.modules)
+    {
+        *path = entry.join(&*path);
+    }
+    Ok(kernel)
 }

@@ -44,6 +44,11 @@ enum Task {
     Root,
     /// Show processes and the kernel sharing memory through /dev/shmdev, in a guest
     Demo(guest::demo::Args),
+    /// Fetch or build kernels and print where they are
+    Kernel {
+        /// A series (7.3, the default, or 7.2), debug, or all
+        kernel: Option<String>,
+    },
     /// Run a command, or a shell, in a guest with the module loaded
     Vm(guest::vm::Args),
     /// Run the host's unit tests, then the guest's tests
@@ -70,6 +75,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             println!("{}", root::Root::ensure(&ctx)?.path().display());
             Ok(ExitCode::SUCCESS)
         }
+        Task::Kernel { kernel } => kernel::run(&ctx, kernel.as_deref()),
         Task::Demo(args) => guest::demo::run(&ctx, args),
         Task::Vm(args) => guest::vm::run(&ctx, args),
         Task::QemuTest(args) => guest::test::run(&ctx, args),

@@ -127,11 +127,7 @@ impl Sandbox {
         for part in parts(&self.root) {
             match part {
                 Part::Link { name, target } => put(&["--symlink".as_ref(), target.as_ref(), name.as_ref()]),
-                Part::Dir { name } => put(&[
-                    "--ro-bind".as_ref(),
-                    self.root.join(&name).as_ref(),
-                    name.as_ref(),
-                ]),
+                Part::Dir { name, host } => put(&["--ro-bind".as_ref(), host.as_ref(), name.as_ref()]),
             }
         }
         for fixed in [
@@ -178,10 +174,88 @@ impl Sandbox {
     }
 }
 
+/// A program of the root's, or of the host's where the root has not the right one. On the host there is nothing to
+/// bind: paths must be those of the host then.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// Inside the root.
+    Sandbox(Sandbox),
+    /// On the host.
+    Host {
+        /// Program and arguments.
+        words: Vec<OsString>,
+        /// Variables.
+        env: Vec<(OsString, OsString)>,
+    },
+}
+
+impl Program {
+    /// A program on the host.
+    pub fn host(program: &str) -> Self {
+        Program::Host {
+            words: vec![program.into()],
+            env: Vec::new(),
+        }
+    }
+
+    /// Adds arguments.
+    pub fn args<S: AsRef<OsStr>>(self, args: impl IntoIterator<Item = S>) -> Self {
+        match self {
+            Program::Sandbox(sandbox) => Program::Sandbox(sandbox.args(args)),
+            Program::Host { mut words, env } => {
+                words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+                Program::Host { words, env }
+            }
+        }
+    }
+
+    /// Sets a variable.
+    pub fn env(self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        match self {
+            Program::Sandbox(sandbox) => Program::Sandbox(sandbox.env(name, value)),
+            Program::Host { words, mut env } => {
+                env.push((name.into(), value.as_ref().to_owned()));
+                Program::Host { words, env }
+            }
+        }
+    }
+
+    /// Shows a directory of the host's, writable, inside the root.
+    pub fn bind(self, host: impl AsRef<Path>, inside: impl AsRef<Path>) -> Self {
+        self.map(|sandbox| sandbox.bind(host, inside))
+    }
+
+    /// Shows a directory of the host's, read-only, inside the root.
+    pub fn ro_bind(self, host: impl AsRef<Path>, inside: impl AsRef<Path>) -> Self {
+        self.map(|sandbox| sandbox.ro_bind(host, inside))
+    }
+
+    /// The command for the host.
+    pub fn command(&self) -> Command {
+        match self {
+            Program::Sandbox(sandbox) => sandbox.command(),
+            Program::Host { words, env } => {
+                let mut command = Command::new(&words[0]);
+                command
+                    .args(&words[1..])
+                    .envs(env.iter().map(|(name, value)| (name, value)));
+                command
+            }
+        }
+    }
+
+    fn map(self, change: impl FnOnce(Sandbox) -> Sandbox) -> Self {
+        match self {
+            Program::Sandbox(sandbox) => Program::Sandbox(change(sandbox)),
+            host => host,
+        }
+    }
+}
+
 /// What stands in the root's top directory and is shown as it is.
 enum Part {
     Link { name: PathBuf, target: PathBuf },
-    Dir { name: PathBuf },
+    Dir { name: PathBuf, host: PathBuf },
 }
 
 /// The root's parts. They are shown one by one on a fresh `/`, in which anything can be mounted anywhere: a workspace in
@@ -207,6 +281,7 @@ fn parts(root: &Path) -> Vec<Part> {
             }),
             Err(_) if path.is_dir() => Some(Part::Dir {
                 name: Path::new("/").join(name),
+                host: path,
             }),
             Err(_) => None,
         }
@@ -240,13 +315,21 @@ mod tests {
 
     #[test]
     fn the_root_is_read_only_and_binds_come_after_the_fresh_mounts() {
+        let root = tempfile::tempdir().unwrap();
+        for dir in ["usr", "etc", "tmp"] {
+            fs::create_dir(root.path().join(dir)).unwrap();
+        }
+        std::os::unix::fs::symlink("usr/bin", root.path().join("bin")).unwrap();
         let line = words(
-            &Sandbox::new(Path::new("/r"), "make")
+            &Sandbox::new(root.path(), "make")
                 .bind("/h", "/tmp/x")
                 .arg("-j2")
                 .chdir("/tmp/x"),
         );
-        assert!(line.starts_with("--ro-bind /r / "), "{line}");
+        let shown = root.path().display();
+        let start =
+            format!("--symlink usr/bin /bin --ro-bind {shown}/etc /etc --ro-bind {shown}/usr /usr --proc");
+        assert!(line.starts_with(&start), "{line}");
         assert!(
             line.find("--tmpfs /tmp") < line.find("--bind /h /tmp/x"),
             "{line}"

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernels that somebody else built: the experimenter's own tree, and the running kernel. Nothing in them is changed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use anyhow::{Context, Result};
+
+use super::{Kernel, Toolchain, archive, config, stock};
+use crate::{cache::Key, ctx::Ctx, error::Failure, root::Root, run};
+
+/// What a module is built against, and what makes it.
+const PARTS: [(&str, &str); 4] = [
+    (
+        ".config",
+        "it is not configured: run `make defconfig rust.config` or the like in it",
+    ),
+    (
+        "include/config/kernel.release",
+        "it is not built: run `make` in it",
+    ),
+    (
+        "rust/libkernel.rmeta",
+        "it has no Rust metadata: switch CONFIG_RUST on and run `make` in it",
+    ),
+    ("Module.symvers", "it is not built as a whole: run `make` in it"),
+];
+
+/// The experimenter's own tree, built.
+pub fn ensure(ctx: &Ctx, root: &Root, dir: &Path) -> Result<Kernel> {
+    let dir = fs::canonicalize(dir).map_err(|error| {
+        Failure::usage(format!(
+            "--kernel-dir {} cannot be used: {error}; name a built kernel tree",
+            dir.display()
+        ))
+    })?;
+    let kernel = inspect(ctx, root, "dir", &dir)?;
+    if !kernel.image.exists() {
+        let message = format!(
+            "{} has no kernel to boot: run `make bzImage` in it",
+            dir.display()
+        );
+        return Err(Failure::machinery(message));
+    }
+    Ok(kernel)
+}
+
+/// The running kernel: its build directory if that has Rust metadata; Debian's, made again; to build for only.
+pub fn host(ctx: &Ctx, root: &Root) -> Result<Kernel> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let build = PathBuf::from(format!("/lib/modules/{release}/build"));
+    if build.join("rust/libkernel.rmeta").exists() {
+        return inspect(ctx, root, "host", &fs::canonicalize(build)?);
+    }
+    if archive::parse_release(&release).is_some() {
+        return Ok(Kernel {
+            name: "host".to_owned(),
+            ..stock::ensure_release(ctx, root, &release)?
+        });
+    }
+    Err(Failure::machinery(format!(
+        "no module can be built for the running kernel {release}: {} has no Rust metadata (rust/libkernel.rmeta). Install \
+         your distribution's kernel headers if its kernel has CONFIG_RUST=y, boot one that has (Debian 13 with \
+         backports, recent Ubuntu, Fedora, Arch), or point --kernel-dir at a kernel tree that you built",
+        build.display()
+    )))
+}
+
+fn inspect(ctx: &Ctx, root: &Root, name: &str, dir: &Path) -> Result<Kernel> {
+    let missing = PARTS.iter().find(|(part, _)| !dir.join(part).exists());
+    if let Some((part, why)) = missing {
+        let message = format!(
+            "no module can be built for {}: {part} is missing, {why}",
+            dir.display()
+        );
+        return Err(Failure::machinery(message));
+    }
+    let options = super::read(&dir.join(".config"))?;
+    let toolchain = toolchain(ctx, root, dir, &options)?;
+    let release = super::read(&dir.join("include/config/kernel.release"))?
+        .trim()
+        .to_owned();
+    let source = fs::canonicalize(dir.join("source")).unwrap_or_else(|_| dir.to_owned());
+    let modules = dir.join("lib/modules").join(&release);
+    Ok(Kernel {
+        name: name.to_owned(),
+        version: release.clone(),
+        image: dir.join("arch/x86/boot/bzImage"),
+        modules: modules.exists().then_some(modules),
+        build: dir.to_owned(),
+        source,
+        toolchain,
+        make: compiler(&options, toolchain),
+        key: key(dir, &options, &release)?,
+        release,
+    })
+}
+
+/// Whose rustc built it: only the very same can build modules for it.
+fn toolchain(ctx: &Ctx, root: &Root, dir: &Path, options: &str) -> Result<Toolchain> {
+    let built_by = config::value(options, "RUSTC_VERSION_TEXT").unwrap_or("no rustc");
+    let ask =
+        |command: &mut std::process::Command| run::output(ctx, command).unwrap_or_default().trim().to_owned();
+    let ours = ask(&mut root.command("rustc").arg("--version").command());
+    if built_by == ours {
+        return Ok(Toolchain::RootInPlace);
+    }
+    let theirs = ask(std::process::Command::new("rustc").arg("--version"));
+    if built_by == theirs {
+        return Ok(Toolchain::Host);
+    }
+    Err(Failure::machinery(format!(
+        "{} was built by `{built_by}`; the build root has `{ours}`, this machine `{theirs}`: a module needs the very same \
+         compiler. Install it here, or build the tree with one of the two",
+        dir.display()
+    )))
+}
+
+/// What make is told of the compiler, from what the configuration says of it.
+fn compiler(options: &str, toolchain: Toolchain) -> Vec<String> {
+    let text = config::value(options, "CC_VERSION_TEXT").unwrap_or_default();
+    if config::value(options, "CC_IS_CLANG").is_some() {
+        let suffix = if toolchain == Toolchain::Host { "1" } else { "-19" };
+        return vec![format!("LLVM={suffix}")];
+    }
+    match text.split_whitespace().next() {
+        Some(gcc) if gcc.contains("gcc") => {
+            vec![format!("CC={}", gcc.trim_start_matches("x86_64-linux-gnu-"))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Another build of the same tree is another kernel.
+fn key(dir: &Path, options: &str, release: &str) -> Result<String> {
+    let built = fs::metadata(dir.join("rust/libkernel.rmeta"))?.modified()?;
+    let built = built
+        .duration_since(UNIX_EPOCH)
+        .context("a file from before 1970")?
+        .as_nanos();
+    let place = dir.as_os_str().as_encoded_bytes();
+    Ok(format!(
+        "dir-{}",
+        Key::new()
+            .with(place)
+            .with(options)
+            .with(release)
+            .with(built.to_le_bytes())
+            .hex()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_is_the_configurations() {
+        let gcc = "CONFIG_CC_VERSION_TEXT=\"x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0\"\nCONFIG_CC_IS_GCC=y\n";
+        assert_eq!(compiler(gcc, Toolchain::RootInPlace), ["CC=gcc-14"]);
+        let clang = "CONFIG_CC_VERSION_TEXT=\"Debian clang version 19.1.7\"\nCONFIG_CC_IS_CLANG=y\n";
+        assert_eq!(compiler(clang, Toolchain::RootInPlace), ["LLVM=-19"]);
+        assert_eq!(compiler(clang, Toolchain::Host), ["LLVM=1"]);
+        assert_eq!(compiler("", Toolchain::Host), Vec::<String>::new());
+    }
+}
