@@ -1,17 +1,276 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Not written yet.
+//! The guest's image: a first root file system with PID 1, the kernel's modules that the guest needs, our module and
+//! our programs. The same inputs make the same bytes.
+//!
+//! It is not compressed: loading costs QEMU little, and unpacking would cost a translated processor much.
 
-use std::process::ExitCode;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
-use crate::ctx::Ctx;
+use super::{
+    cpio::Archive,
+    modules::{self, Module},
+    qemu,
+};
+use crate::{
+    cache::Key,
+    ctx::Ctx,
+    guest_bins::{self, GuestBins},
+    kernel::{Kernel, Spec},
+    kmod,
+    root::Root,
+};
 
-/// Arguments of the subcommand.
+/// Counts up when the modules are chosen or kept differently.
+const LAYOUT: &str = "1";
+
+/// Build the guest's image
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    kernel: KernelArgs,
+    /// Leave kernel, image and a run.sh that starts them with nothing but QEMU in this directory
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+/// Which kernel the guest runs.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct KernelArgs {
+    /// Kernel of the guest: 7.3 (default), 7.2 or debug
+    #[arg(long, value_name = "KERNEL", conflicts_with = "kernel_dir")]
+    pub kernel: Option<String>,
+    /// Kernel tree of your own, built with Rust
+    #[arg(long, value_name = "DIR")]
+    pub kernel_dir: Option<PathBuf>,
+}
+
+impl KernelArgs {
+    /// What the user means.
+    pub fn spec(&self, ctx: &Ctx) -> Result<Spec> {
+        Spec::from_options(ctx, self.kernel.as_deref(), self.kernel_dir.as_deref(), false)
+    }
+}
+
+/// Everything that a guest is started from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The build root: QEMU, and what the guest sees.
+    pub root: Root,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The image's bytes.
+    pub image: Vec<u8>,
+}
+
+/// Makes, or finds in the cache, all that a guest with this kernel needs.
+pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
+    let root = Root::ensure(ctx)?;
+    let kernel = Kernel::ensure(ctx, &root, spec)?;
+    let module = kmod::build(ctx, &root, &kernel)?;
+    let programs = guest_bins::build(ctx)?;
+    let image = archive(ctx, &root, &kernel, &module, &programs)?.finish();
+    Ok(Parts { root, kernel, image })
+}
 
 /// Runs the subcommand.
-pub fn run(_ctx: &Ctx, _args: Args) -> Result<ExitCode> {
-    bail!("not written yet")
+pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
+    let spec = args.kernel.spec(ctx)?;
+    let parts = prepare(ctx, &spec)?;
+    let Some(output) = args.output else {
+        ctx.ui.step(&format!(
+            "the image for {} has {} KiB",
+            parts.kernel.release,
+            parts.image.len() >> 10
+        ));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let programs = guest_bins::build(ctx)?;
+    let module = kmod::build(ctx, &parts.root, &parts.kernel)?;
+    let mut archive = archive(ctx, &parts.root, &parts.kernel, &module, &programs)?;
+    let shell = add_shell(&mut archive, &parts.root);
+    write_output(&output, &parts.kernel, &archive.finish(), shell)?;
+    println!("{}", output.join("run.sh").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The image, as yet in pieces.
+fn archive(ctx: &Ctx, root: &Root, kernel: &Kernel, module: &Path, programs: &GuestBins) -> Result<Archive> {
+    let mut archive = Archive::default();
+    // Before PID 1 has mounted anything, its standard streams and Rust's runtime need these.
+    archive.character_device("/dev/console", 0o600, 5, 1);
+    archive.character_device("/dev/null", 0o666, 1, 3);
+    for dir in ["/proc", "/sys", "/root"] {
+        archive.dir(dir);
+    }
+    let mut add = |inside: &str, permissions: u32, path: &Path| {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        archive.file(inside, permissions, bytes);
+        Ok::<_, anyhow::Error>(())
+    };
+    add("/init", 0o755, &programs.init)?;
+    add("/usr/local/bin/shmdev", 0o755, &programs.shmdev)?;
+    add("/usr/local/bin/shmdev-demo", 0o755, &programs.demo)?;
+    add("/usr/local/bin/shmdev-tests", 0o755, &programs.tests)?;
+    add("/lib/shmdev/shmdev.ko", 0o644, module)?;
+    add_modules(ctx, root, kernel, &mut archive)?;
+    Ok(archive)
+}
+
+/// The kernel's modules, and the two lists that PID 1 loads.
+fn add_modules(ctx: &Ctx, root: &Root, kernel: &Kernel, archive: &mut Archive) -> Result<()> {
+    let (console, rest) = match &kernel.modules {
+        Some(dir) => unpacked_modules(ctx, root, kernel, dir)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    for (list, modules) in [("console", console), ("rest", rest)] {
+        let mut lines = String::new();
+        for module in modules {
+            let path = format!("/lib/modules/{}.ko", module.name);
+            lines.push_str(&path);
+            lines.push('\n');
+            archive.file(&path, 0o644, module.bytes);
+        }
+        archive.file(&format!("/lib/modules/{list}"), 0o644, lines);
+    }
+    Ok(())
+}
+
+/// The modules for the console and the others, from the cache: unpacking takes longer than all the rest.
+fn unpacked_modules(
+    ctx: &Ctx,
+    root: &Root,
+    kernel: &Kernel,
+    dir: &Path,
+) -> Result<(Vec<Module>, Vec<Module>)> {
+    // A tree of the user's own changes under its name: a new kernel has a new time.
+    let built = fs::metadata(&kernel.image)?.modified()?;
+    let key = Key::new()
+        .with(LAYOUT)
+        .with(&kernel.release)
+        .with(dir.as_os_str().as_encoded_bytes())
+        .with(format!("{built:?} {:?} {:?}", modules::CONSOLE, modules::MOUNTS))
+        .hex();
+    let entry = ctx.cache.entry(&ctx.ui, "guest-modules", &key, |entry| {
+        let console = modules::collect(root, dir, modules::CONSOLE, &[])?;
+        let rest = modules::collect(root, dir, modules::MOUNTS, &console)?;
+        store(&entry.join("console"), &console)?;
+        store(&entry.join("rest"), &rest)
+    })?;
+    Ok((fetch(&entry.join("console"))?, fetch(&entry.join("rest"))?))
+}
+
+/// Files named after the modules, with numbers in front that keep their order.
+fn store(dir: &Path, modules: &[Module]) -> Result<()> {
+    fs::create_dir(dir)?;
+    for (number, module) in modules.iter().enumerate() {
+        fs::write(dir.join(format!("{number:02}.{}", module.name)), &module.bytes)?;
+    }
+    Ok(())
+}
+
+fn fetch(dir: &Path) -> Result<Vec<Module>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    paths.sort();
+    let module = |path: &PathBuf| {
+        let name = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Module {
+            name,
+            bytes: fs::read(path)?,
+        })
+    };
+    paths.iter().map(module).collect()
+}
+
+/// Adds the root's busybox, if it has a static one, so that the image alone can offer a shell.
+fn add_shell(archive: &mut Archive, root: &Root) -> bool {
+    let Ok(busybox) = fs::read(root.path().join("usr/bin/busybox")) else {
+        return false;
+    };
+    if !is_static(&busybox) {
+        return false;
+    }
+    archive.file("/bin/busybox", 0o755, busybox);
+    true
+}
+
+/// A dynamic program names its loader.
+fn is_static(program: &[u8]) -> bool {
+    let head = &program[..program.len().min(4096)];
+    !head.windows(7).any(|bytes| bytes == b"/lib64/")
+}
+
+fn write_output(output: &Path, kernel: &Kernel, image: &[u8], shell: bool) -> Result<()> {
+    let write = || {
+        fs::create_dir_all(output)?;
+        fs::copy(&kernel.image, output.join("kernel"))?;
+        fs::write(output.join("image"), image)?;
+        let script = output.join("run.sh");
+        fs::write(&script, run_script(shell))?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
+    };
+    write().with_context(|| format!("cannot write to {}", output.display()))
+}
+
+/// Starts the image with QEMU alone. There is no host program to talk to, and no root but the image.
+fn run_script(shell: bool) -> String {
+    let default = if shell { "shell" } else { "tests" };
+    format!(
+        r#"#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Starts the guest: {default} on this terminal, with the module loaded. `run.sh tests` runs the tests that need no
+# other root file system than the image. Further arguments go to QEMU. Ctrl-A x ends QEMU.
+# QEMU before 8.1 crashes Linux guests now and then: take a newer one.
+dir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd) || exit
+what={default}
+case ${{1-}} in shell | tests) what=$1 && shift ;; esac
+accel=tcg
+grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ] && accel=kvm
+exec qemu-system-x86_64 {board} -accel "$accel" -nographic \
+    -kernel "$dir/kernel" -initrd "$dir/image" \
+    -append "console=ttyS0 quiet panic=-1 oops=panic shmdev.standalone=$what" "$@"
+"#,
+        board = qemu::STANDALONE
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_come_back_from_the_cache_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let module = |name: &str| Module {
+            name: name.into(),
+            bytes: name.into(),
+        };
+        let modules = ["netfs", "9pnet", "9p", "overlay"].map(module);
+        store(&dir.path().join("rest"), &modules).unwrap();
+        assert_eq!(fetch(&dir.path().join("rest")).unwrap(), modules);
+    }
+
+    #[test]
+    fn a_program_with_a_loader_is_not_static() {
+        assert!(is_static(b"\x7fELF and so on"));
+        assert!(!is_static(b"\x7fELF\0\0/lib64/ld-linux-x86-64.so.2\0"));
+    }
+
+    #[test]
+    fn the_script_offers_a_shell_only_when_the_image_has_one() {
+        assert!(run_script(true).contains("what=shell\n"));
+        assert!(run_script(false).contains("what=tests\n"));
+    }
 }

@@ -1,7 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest: its image, the machine that runs it, and the commands that use it.
+//!
+//! From the bottom: `cpio` and `modules` make what `image` puts together; `qemu` says what QEMU's arguments are, `accel`
+//! whether KVM works; `session` runs a guest by the `clock` and speaks `protocol` with its PID 1; `outcome` judges what
+//! happened. `vm`, `test` and `demo` are the subcommands.
 
+mod accel;
+mod clock;
+mod cpio;
 pub mod demo;
 pub mod image;
+mod machine;
+mod modules;
+mod outcome;
+#[path = "../../../qemu/init/src/protocol.rs"]
+#[allow(dead_code, reason = "each side uses its half")]
+mod protocol;
+mod qemu;
+mod report;
+mod session;
+mod terminal;
 pub mod test;
+#[path = "../../../tests/src/trouble.rs"]
+#[allow(dead_code, reason = "each side uses what it needs")]
+mod trouble;
 pub mod vm;

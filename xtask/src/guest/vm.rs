@@ -1,17 +1,192 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Not written yet.
+//! `cargo xtask vm`: a command, or a shell, in the guest.
 
-use std::process::ExitCode;
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    io::{self, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
-use crate::ctx::Ctx;
+use super::{
+    clock::{Cut, Limits},
+    image::{self, KernelArgs, Parts},
+    machine::{self, MachineArgs},
+    outcome,
+    protocol::{Exit, Job, ROOT_TAG},
+    qemu::Export,
+    session::{Output, Record},
+    terminal,
+};
+use crate::{ctx::Ctx, error::Failure};
 
-/// Arguments of the subcommand.
+/// Mount tag of the current directory.
+const CWD_TAG: &str = "cwd";
+
+/// Run a command, or a shell, in a guest with the module loaded
+///
+/// The guest sees the build root as /, with a tmpfs above it, and the current directory, writable, at its own path.
+/// Standard input, output and error are the command's, the exit status too (128 + N when signal N killed it). At a
+/// terminal the command has one as well; pressing Ctrl-] three times ends the guest whatever it does.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    kernel: KernelArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Let the guest see this directory as /, such as the host's own /
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Set a parameter of the module
+    #[arg(long, value_name = "NAME=VALUE")]
+    param: Vec<String>,
+    /// The command and its arguments; a shell if there are none
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
 
 /// Runs the subcommand.
-pub fn run(_ctx: &Ctx, _args: Args) -> Result<ExitCode> {
-    bail!("not written yet")
+pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
+    let spec = args.kernel.spec(ctx)?;
+    let root = args.root.as_deref().map(checked_root).transpose()?;
+    let parts = image::prepare(ctx, &spec)?;
+    let mut argv: Vec<Vec<u8>> = args.command.iter().map(|word| word.as_bytes().to_vec()).collect();
+    if argv.is_empty() {
+        argv = vec![b"/bin/bash".to_vec(), b"-l".to_vec()];
+    }
+    run_command(ctx, &parts, &args.machine, root, args.param.join(" "), argv)
+}
+
+fn checked_root(dir: &Path) -> Result<PathBuf> {
+    match fs::canonicalize(dir) {
+        Ok(dir) if dir.join("bin").is_dir() => Ok(dir),
+        Ok(dir) => Err(Failure::usage(format!(
+            "{} is not a root file system (it has no bin): --root takes a directory such as / or one made by mmdebstrap",
+            dir.display()
+        ))),
+        Err(error) => Err(Failure::usage(format!(
+            "cannot use --root {}: {error}",
+            dir.display()
+        ))),
+    }
+}
+
+/// Runs one command in a guest, with the person's standard streams; the exit status is the command's.
+pub fn run_command(
+    ctx: &Ctx,
+    parts: &Parts,
+    machine_args: &MachineArgs,
+    root: Option<PathBuf>,
+    module_parameters: String,
+    argv: Vec<Vec<u8>>,
+) -> Result<ExitCode> {
+    let mut machine = machine_args.machine(ctx, parts)?;
+    let root = root.unwrap_or_else(|| parts.root.path().to_owned());
+    let cwd = env::current_dir().context("cannot tell the current directory")?;
+    let on_terminal = terminal::for_job();
+    let kind = on_terminal.map(|_| terminal::kind(&root));
+    let job = Job {
+        argv,
+        env: machine::environment(&parts.kernel.name, kind.as_deref()),
+        cwd: cwd.as_os_str().as_bytes().to_vec(),
+        root: true,
+        // The host's / is no directory to mount over the guest's.
+        mounts: match cwd.parent() {
+            Some(_) => vec![(CWD_TAG.into(), cwd.as_os_str().as_bytes().to_vec())],
+            None => Vec::new(),
+        },
+        module_parameters,
+        heartbeat: false,
+        terminal: on_terminal,
+    };
+    machine.exports.push(Export {
+        tag: ROOT_TAG,
+        path: root,
+        readonly: true,
+    });
+    if !job.mounts.is_empty() {
+        machine.exports.push(Export {
+            tag: CWD_TAG,
+            path: cwd,
+            readonly: false,
+        });
+    }
+    let log = machine::log_path(ctx, "vm", &parts.kernel.name)?;
+    if let Some(port) = machine.gdb {
+        ctx.ui.step(&format!(
+            "waiting for a debugger: gdb {}/vmlinux -ex 'target remote :{port}'",
+            parts.kernel.build.display()
+        ));
+    }
+    let mut session = machine::start(ctx, parts, &machine, &log)?;
+    terminal::watch_signals(session.sender(), on_terminal.is_none())?;
+    if let Some(input) = session.take_input() {
+        terminal::carry_input(input, session.sender(), on_terminal.is_some());
+    }
+    let raw = on_terminal.map(|_| terminal::Raw::enter()).transpose()?;
+    let record = session.run(&job, limits(machine.gdb.is_some()), &mut Standard);
+    drop(raw);
+    conclude(ctx, &record, &log)
+}
+
+/// The boot has a limit; what the person runs has none.
+fn limits(debugged: bool) -> Limits {
+    Limits {
+        boot: (!debugged).then_some(Duration::from_secs(120)),
+        silence: None,
+        idle: None,
+        overall: None,
+        power_off: Duration::from_secs(15),
+    }
+}
+
+fn conclude(ctx: &Ctx, record: &Record, log: &Path) -> Result<ExitCode> {
+    if let Some(Cut::Interrupted(signal)) = record.cut {
+        return Ok(ExitCode::from(128 + signal as u8));
+    }
+    let Some(exit) = record.exit else {
+        let text = fs::read(log).unwrap_or_default();
+        let why = outcome::disaster(record, &String::from_utf8_lossy(&text));
+        return Err(Failure::machinery(format!(
+            "{why}. The kernel's log is {}",
+            log.display()
+        )));
+    };
+    if !record.complete {
+        return Err(Failure::machinery(
+            "the guest was switched off before all output had arrived",
+        ));
+    }
+    if record.cut == Some(Cut::PowerOff) {
+        ctx.ui.warn(&format!(
+            "the guest did not power off and was killed; the kernel's log is {}",
+            log.display()
+        ));
+    }
+    if let Exit::Signal(signal) = exit {
+        ctx.ui.warn(&format!("the command was killed by signal {signal}"));
+    }
+    Ok(ExitCode::from(exit.status()))
+}
+
+/// The person's standard output and error. What has arrived is shown at once.
+#[derive(Debug)]
+pub struct Standard;
+
+impl Output for Standard {
+    fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+
+    fn stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::stderr().lock().write_all(bytes)
+    }
 }
