@@ -163,7 +163,7 @@ impl Device {
         if info.abi_version == ABI_VERSION {
             return Ok(Self { file, info, mode });
         }
-        let versions = format_args!("{operation} (version {}, not {ABI_VERSION})", info.abi_version);
+        let versions = format!("{operation} (version {}, not {ABI_VERSION})", info.abi_version);
         Err(OpenError::refused(
             versions,
             OpenErrorKind::AbiMismatch,

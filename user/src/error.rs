@@ -218,8 +218,8 @@ kinds! {
         Denied: EACCES => "the handle is not open for that",
         /// `EINTR`: a signal came first.
         Interrupted: EINTR => "interrupted by a signal",
-        /// `ENOLCK`: the handle has as many ranges as it may have.
-        TooMany: ENOLCK => "the handle holds as many ranges as it may",
+        /// `ENOLCK`: the handle, or the segment, has as many ranges as it may have, held or waited for.
+        TooMany: ENOLCK => "the handle or the segment has as many ranges as it may",
         /// `ENOMEM`: no memory for the range.
         NoMemory: ENOMEM => "no memory for the range",
     }

@@ -50,6 +50,8 @@ mod memory;
 mod segment;
 mod sync;
 mod sys;
+// Formatted with the kernel module, whose lines are shorter.
+#[rustfmt::skip]
 pub mod uapi;
 
 pub use zerocopy;

@@ -6,9 +6,9 @@
 //! so a writer in another thread is no data race and a writer in another process changes nothing that the
 //! compiler relies upon. Copies go word by word where the addresses allow.
 //!
-//! Rust's memory model leaves open what two *racing* accesses of different sizes to the same bytes mean.
-//! LLVM's, to which they are compiled, and those of the architectures define each byte by itself, and that
-//! is all that is relied upon here: memory that other programs write cannot be kept free of such races.
+//! Rust's memory model gives no meaning to two *racing* accesses of different sizes to the same bytes. LLVM's,
+//! to which they are compiled, and those of the architectures define each byte by itself, and that is what is
+//! relied upon here: nothing can keep memory that other programs write free of such races.
 //!
 //! A read-only mapping sees relaxed loads of at most a machine word and nothing else: those are the atomic
 //! accesses that `core::sync::atomic` allows on memory that cannot be written.
