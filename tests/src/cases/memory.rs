@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The segment's memory: zeroed before anyone sees it, charged to whoever loads the module, given back in full.
+
+use super::refused;
+use crate::harness::tests;
+use crate::sys::cgroup::Group;
+use crate::sys::module::{self, Reloaded};
+use crate::sys::{ACCESS_WRITE, Errno, Handle, PAGE, Process, SIZE};
+
+tests![
+    memory_of_an_earlier_segment_is_never_seen needs [ModuleFile],
+    the_rest_of_the_last_page_is_zero needs [ModuleFile],
+    the_segment_is_charged_to_its_cgroup needs [ModuleFile, MemoryCgroup],
+    a_cgroup_that_is_full_is_enomem_and_kills_nobody needs [ModuleFile, MemoryCgroup],
+    a_hundred_loads_leave_no_memory_behind needs [ModuleFile] within 240,
+    ten_thousand_handles_and_mappings_leave_no_memory_behind within 120,
+    kmemleak_finds_nothing needs [ModuleFile, Kmemleak] within 240,
+];
+
+fn memory_of_an_earlier_segment_is_never_seen() {
+    let _module = Reloaded::afterwards();
+    // The same sizes again get the same pages; others get parts of them.
+    for (round, size) in [SIZE, SIZE, SIZE, 3 * SIZE, SIZE + PAGE, 5 * PAGE, 3 * SIZE, SIZE]
+        .into_iter()
+        .enumerate()
+    {
+        module::reload(&format!("default_size={size}")).unwrap();
+        let handle = Handle::rw();
+        let mapping = handle.window(0, size);
+        assert!(mapping.is_all(0), "round {round}: the mapping shows old bytes");
+        let mut bytes = vec![1; size];
+        assert_eq!(handle.pread(&mut bytes, 0), Ok(size));
+        assert!(
+            bytes.iter().all(|&byte| byte == 0),
+            "round {round}: a read shows old bytes"
+        );
+        mapping.fill(0xa5);
+    }
+}
+
+fn the_rest_of_the_last_page_is_zero() {
+    let _module = Reloaded::afterwards();
+    for round in 0..8 {
+        for size in [1_usize, 5000, 8191] {
+            module::reload(&format!("default_size={size}")).unwrap();
+            let mapping = Handle::rw().window(0, size.next_multiple_of(PAGE));
+            assert!(mapping.is_all(0), "round {round}, {size} bytes");
+            mapping.fill(0x5a);
+        }
+    }
+}
+
+fn the_segment_is_charged_to_its_cgroup() {
+    const CHARGED: u64 = 16 << 20;
+    let module = Reloaded::afterwards();
+    module::unload().unwrap();
+    let group = Group::new("shmdev-charge", "memory");
+    Process::fork(|| {
+        group.enter();
+        module::load(&format!("default_size={CHARGED}")).unwrap();
+    })
+    .join();
+    let charged = group.number("memory.current");
+    assert!(charged >= CHARGED, "{charged} bytes are charged for {CHARGED}");
+    module::unload().unwrap();
+    let left = group.number("memory.current");
+    assert!(left < CHARGED / 2, "{left} bytes are charged still");
+    drop(module);
+}
+
+fn a_cgroup_that_is_full_is_enomem_and_kills_nobody() {
+    let module = Reloaded::afterwards();
+    module::unload().unwrap();
+    let group = Group::new("shmdev-full", "memory");
+    group.set("memory.max", "16M");
+    Process::fork(|| {
+        group.enter();
+        for _ in 0..3 {
+            refused(module::load("default_size=67108864"), Errno::ENOMEM);
+        }
+        module::load("default_size=4096").expect("what fits loads");
+        module::unload().unwrap();
+    })
+    .join();
+    assert_eq!(group.field("memory.events", "oom_kill"), 0);
+    let left = group.number("memory.current");
+    assert!(left < 16 << 20, "{left} bytes are charged still");
+    drop(module);
+}
+
+/// A line of /proc/meminfo, in bytes.
+fn meminfo(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Runs the rounds and returns how much less memory there is afterwards: free in all, and in slabs.
+fn cost(mut rounds: impl FnMut()) -> (i64, i64) {
+    let look = || {
+        // What may be given back is given back, so that two looks can be compared.
+        std::fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+        (meminfo("MemFree") as i64, meminfo("SUnreclaim") as i64)
+    };
+    let (free, slab) = look();
+    rounds();
+    let (free_after, slab_after) = look();
+    (free - free_after, slab_after - slab)
+}
+
+/// One load with everything used, and unload.
+fn cycle() {
+    module::reload("").unwrap();
+    let handle = Handle::rw();
+    let mapping = handle.whole();
+    mapping.fill(1);
+    handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
+    handle.pwrite(b"x", 0).unwrap();
+    drop((handle, mapping));
+    module::unload().unwrap();
+}
+
+fn a_hundred_loads_leave_no_memory_behind() {
+    let _module = Reloaded::afterwards();
+    (0..3).for_each(|_| cycle());
+    let (memory, slab) = cost(|| (0..100).for_each(|_| cycle()));
+    // A segment lost each time would be 100 MiB, a page 400 KiB; the rest of the system moves by less.
+    assert!(memory < 24 << 20, "{memory} bytes less are free");
+    assert!(slab < 2 << 20, "{slab} bytes more are in slabs");
+}
+
+fn ten_thousand_handles_and_mappings_leave_no_memory_behind() {
+    let rounds = |count: u64| {
+        for round in 0..count {
+            let handle = Handle::rw();
+            let mapping = handle.window(0, 2 * PAGE);
+            mapping.unmap(0, PAGE).unwrap();
+            handle.begin(ACCESS_WRITE, round % 1000, 8, 0).unwrap();
+            if round % 2 == 0 {
+                handle.end(ACCESS_WRITE, round % 1000, 8).unwrap();
+            }
+        }
+    };
+    rounds(500);
+    let (_, slab) = cost(|| rounds(10_000));
+    assert!(
+        slab < 2 << 20,
+        "{slab} bytes more are in slabs: about {} for each handle",
+        slab / 10_000
+    );
+}
+
+fn kmemleak_finds_nothing() {
+    const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
+    let _module = Reloaded::afterwards();
+    std::fs::write(KMEMLEAK, "scan").unwrap();
+    std::fs::write(KMEMLEAK, "clear").unwrap();
+    (0..20).for_each(|_| cycle());
+    module::load("").unwrap();
+    let handle = Handle::rw();
+    let _mapping = handle.whole();
+    handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
+    // An object counts as lost when it is some seconds old and two scans have not found it.
+    for _ in 0..2 {
+        std::thread::sleep(std::time::Duration::from_secs(6));
+        std::fs::write(KMEMLEAK, "scan").unwrap();
+    }
+    let report = std::fs::read_to_string(KMEMLEAK).unwrap();
+    assert!(report.is_empty(), "{report}");
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The tests, a file a topic. They are written against `docs/abi.md`: each rule and each errno there has a test here.
+//!
+//! A test never measures time. It orders processes by gates and by what STAT shows, and only a watchdog that no
+//! healthy system reaches ends a wait.
+
+mod access;
+mod compat;
+mod counter;
+mod death;
+mod fairness;
+mod faults;
+mod fdinfo;
+mod fork;
+mod hostile;
+mod info;
+mod io;
+mod log;
+mod memory;
+mod mmap;
+mod model;
+mod module;
+mod move_bytes;
+mod open;
+mod owner;
+mod poll;
+mod protect;
+mod python;
+mod sync;
+mod wait;
+
+use std::fmt::Debug;
+
+use crate::harness::Test;
+use crate::sys::{self, Errno};
+
+/// Every test, in the order in which they run.
+pub(crate) const ALL: &[&[Test]] = &[
+    open::TESTS,
+    info::TESTS,
+    mmap::TESTS,
+    protect::TESTS,
+    fork::TESTS,
+    hostile::TESTS,
+    io::TESTS,
+    move_bytes::TESTS,
+    poll::TESTS,
+    fdinfo::TESTS,
+    sync::TESTS,
+    access::TESTS,
+    wait::TESTS,
+    fairness::TESTS,
+    death::TESTS,
+    owner::TESTS,
+    model::TESTS,
+    counter::TESTS,
+    compat::TESTS,
+    log::TESTS,
+    python::TESTS,
+    module::TESTS,
+    memory::TESTS,
+    faults::TESTS,
+];
+
+const READ: i32 = libc::PROT_READ;
+const WRITE: i32 = libc::PROT_WRITE;
+const EXEC: i32 = libc::PROT_EXEC;
+const SHARED: i32 = libc::MAP_SHARED;
+const PRIVATE: i32 = libc::MAP_PRIVATE;
+
+/// Fails unless the call was refused with exactly this errno.
+#[track_caller]
+fn refused<T: Debug>(result: sys::Result<T>, errno: Errno) {
+    match result {
+        Err(error) if error == errno => (),
+        other => panic!("expected {errno:?}, got {other:?}"),
+    }
+}
+
+/// Fails unless the process dies of SIGSEGV when it does this.
+#[track_caller]
+fn faults(body: impl FnOnce()) {
+    let child = sys::Process::fork(|| {
+        body();
+        panic!("it did not fault");
+    });
+    assert_eq!(
+        child.wait(),
+        sys::process::End::Signal(libc::SIGSEGV),
+        "expected a SIGSEGV"
+    );
+}

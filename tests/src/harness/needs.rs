@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What some tests need of the guest, and how to tell whether it is there. A test whose need is not met is reported
+//! as ignored, with the reason; it is never skipped in silence.
+
+use std::path::Path;
+
+use crate::sys::{cgroup, compat, module};
+
+/// Something that not every guest has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Python 3 in the root file system.
+    Python,
+    /// The module's file, to load it again with other parameters.
+    ModuleFile,
+    /// A kernel that finds leaks of its own memory.
+    Kmemleak,
+    /// A kernel that makes calls fail on demand, for one task.
+    FaultInjection,
+    /// The memory controller of cgroup v2.
+    MemoryCgroup,
+    /// The pids controller of cgroup v2.
+    PidsCgroup,
+    /// System calls of 32-bit processes.
+    Compat,
+    /// The `rmmod` command.
+    Rmmod,
+}
+
+impl Need {
+    /// Nothing when the need is met, else what is missing.
+    pub(crate) fn missing(self) -> Option<String> {
+        let (met, reason) = match self {
+            Need::Python => (
+                Path::new("/usr/bin/python3").exists(),
+                "there is no /usr/bin/python3",
+            ),
+            Need::ModuleFile => (
+                module::path().exists(),
+                "the module's file is not in the guest ($SHMDEV_KO)",
+            ),
+            Need::Kmemleak => (
+                Path::new("/sys/kernel/debug/kmemleak").exists(),
+                "the kernel has no kmemleak (a debug kernel has)",
+            ),
+            Need::FaultInjection => (
+                Path::new("/proc/self/fail-nth").exists() && Path::new("/sys/kernel/debug/failslab").exists(),
+                "the kernel has no fault injection (a debug kernel has)",
+            ),
+            Need::MemoryCgroup => (
+                cgroup::offers("memory"),
+                "the kernel has no memory controller of cgroup v2",
+            ),
+            Need::PidsCgroup => (
+                cgroup::offers("pids"),
+                "the kernel has no pids controller of cgroup v2",
+            ),
+            Need::Compat => (compat::works(), "the kernel takes no 32-bit system calls"),
+            Need::Rmmod => (rmmod_path().is_some(), "there is no rmmod command"),
+        };
+        (!met).then(|| reason.to_owned())
+    }
+}
+
+/// Where `rmmod` is.
+pub(crate) fn rmmod_path() -> Option<&'static Path> {
+    ["/usr/sbin/rmmod", "/sbin/rmmod", "/usr/bin/rmmod"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.exists())
+}

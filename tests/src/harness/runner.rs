@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Runs the chosen tests one after the other, each between two looks at the kernel log and at the device.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::kmsg::{self, Reader};
+use super::report::{Summary, Verdict, details, ending};
+use super::{Args, Test, child, state};
+use crate::sys::process;
+
+/// Exit status of a run in which a test failed, as cargo's.
+const FAILED: u8 = 101;
+/// Exit status when the tests could not be run at all.
+const MACHINERY_FAILED: u8 = 69;
+
+/// Runs the chosen tests and prints the report.
+pub(crate) fn run(args: &Args, tests: &[&Test]) -> ExitCode {
+    let (chosen, others): (Vec<&Test>, Vec<&Test>) =
+        tests.iter().partition(|test| args.chooses(&test.name()));
+    match Runner::new() {
+        Ok(mut runner) => match runner.run(&chosen, others.len()) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(FAILED),
+            Err(error) => machinery_failed(&error),
+        },
+        Err(error) => machinery_failed(&error),
+    }
+}
+
+fn machinery_failed(error: &std::io::Error) -> ExitCode {
+    eprintln!("shmdev-tests: the tests cannot run: {error}");
+    ExitCode::from(MACHINERY_FAILED)
+}
+
+struct Runner {
+    log: Reader,
+    /// How much slower this kernel is than a stock one, for the limits alone.
+    slowness: u32,
+}
+
+impl Runner {
+    fn new() -> std::io::Result<Runner> {
+        process::become_subreaper()?;
+        let log = Reader::from_the_start()?;
+        let debug = std::env::var("SHMDEV_KERNEL").is_ok_and(|kernel| kernel == "debug");
+        Ok(Runner {
+            log,
+            slowness: if debug { 5 } else { 1 },
+        })
+    }
+
+    fn run(&mut self, tests: &[&Test], filtered_out: usize) -> std::io::Result<bool> {
+        let start = Instant::now();
+        let mut summary = Summary {
+            filtered_out,
+            ..Summary::default()
+        };
+        let count = tests.len();
+        say(&format!(
+            "\nrunning {count} test{}\n",
+            if count == 1 { "" } else { "s" }
+        ))?;
+        if let Some(trouble) = kmsg::trouble(&self.log.news()?) {
+            let name = "(before the first test)";
+            say(&details(name, "", std::slice::from_ref(&trouble)))?;
+            summary.count(name, &Verdict::Failed(vec![trouble]));
+        }
+        for test in tests {
+            let name = test.name();
+            // Announced before it runs: if the kernel dies, this is the test that killed it.
+            say(&format!("test {name} ... "))?;
+            let (verdict, output) = self.judge(test, &name)?;
+            say(&format!("{}\n", ending(&verdict)))?;
+            if let Verdict::Failed(reasons) = &verdict {
+                say(&details(&name, &output, reasons))?;
+            }
+            summary.count(&name, &verdict);
+        }
+        say(&summary.text(start.elapsed()))?;
+        Ok(summary.is_ok())
+    }
+
+    /// Runs one test; its verdict and its output.
+    fn judge(&mut self, test: &Test, name: &str) -> std::io::Result<(Verdict, String)> {
+        if let Some(reason) = test.needs.iter().find_map(|need| need.missing()) {
+            return Ok((Verdict::Ignored(reason), String::new()));
+        }
+        if let Err(reason) = state::prepare() {
+            return Ok((Verdict::Failed(vec![reason]), String::new()));
+        }
+        let outcome = child::run(name, Duration::from_secs(test.seconds) * self.slowness)?;
+        let mut reasons = outcome.complaints;
+        reasons.extend(state::check().err());
+        reasons.extend(kmsg::trouble(&self.log.news()?));
+        let verdict = if reasons.is_empty() {
+            Verdict::Passed
+        } else {
+            Verdict::Failed(reasons)
+        };
+        Ok((verdict, outcome.output))
+    }
+}
+
+/// Prints at once, so that the host knows what runs.
+fn say(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Loading and unloading the module under test, with the system calls that `insmod` and `rmmod` use.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use super::{Errno, Result};
+
+/// Where the module's file is.
+pub(crate) fn path() -> PathBuf {
+    std::env::var_os("SHMDEV_KO").map_or_else(|| "/lib/shmdev/shmdev.ko".into(), PathBuf::from)
+}
+
+pub(crate) fn is_loaded() -> bool {
+    Path::new("/sys/module/shmdev/refcnt").exists()
+}
+
+/// Loads the module with these parameters (`name=value`, separated by blanks).
+pub(crate) fn load(parameters: &str) -> Result<()> {
+    let file =
+        File::open(path()).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let parameters = CString::new(parameters).expect("parameters without NUL");
+    // SAFETY: an open file and a C string.
+    let result = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), parameters.as_ptr(), 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Unloads the module.
+pub(crate) fn unload() -> Result<()> {
+    // SAFETY: a C string.
+    let result = unsafe { libc::syscall(libc::SYS_delete_module, c"shmdev".as_ptr(), libc::O_NONBLOCK) };
+    Errno::result(result).map(drop)
+}
+
+/// Unloads the module if it is loaded, and loads it with these parameters.
+pub(crate) fn reload(parameters: &str) -> Result<()> {
+    if is_loaded() {
+        unload()?;
+    }
+    load(parameters)
+}
+
+/// The module with other parameters, until this is dropped.
+pub(crate) struct Reloaded(());
+
+impl Reloaded {
+    pub(crate) fn with(parameters: &str) -> Reloaded {
+        reload(parameters).unwrap_or_else(|error| panic!("loading the module with {parameters:?}: {error}"));
+        Reloaded(())
+    }
+
+    /// Whatever state the test makes, the defaults come back.
+    pub(crate) fn afterwards() -> Reloaded {
+        Reloaded(())
+    }
+}
+
+impl Drop for Reloaded {
+    fn drop(&mut self) {
+        // After a failed test a handle may still be open; the runner sees what is wrong then.
+        if let Err(error) = reload("") {
+            eprintln!("the module cannot be loaded again with its defaults: {error}");
+        }
+    }
+}
