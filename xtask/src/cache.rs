@@ -45,11 +45,6 @@ impl Key {
         self
     }
 
-    /// Adds a file's contents.
-    pub fn with_file(self, path: &Path) -> Result<Self> {
-        Ok(self.with(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?))
-    }
-
     /// Sixteen hexadecimal digits.
     pub fn hex(&self) -> String {
         self.hash

@@ -16,8 +16,6 @@ pub struct Ctx {
     pub cache: Cache,
     /// How to talk to the person.
     pub ui: Ui,
-    /// Whether commands are shown before they are run.
-    pub verbose: bool,
 }
 
 impl Ctx {

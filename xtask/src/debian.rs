@@ -22,9 +22,6 @@ pub struct Recipe {
     pub kernels: Kernels,
     /// The debug kernel.
     pub debug: Debug,
-    /// The file as it stands, for keys.
-    #[serde(skip)]
-    pub text: String,
 }
 
 /// Debian's own kernels.

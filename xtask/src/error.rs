@@ -65,13 +65,18 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The exit status for an error that reached `main`.
-pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let kind = error
+/// The kind of an error, wherever in its chain it is told.
+pub fn kind(error: &anyhow::Error) -> Kind {
+    let told = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<Failure>())
         .map(|failure| failure.kind);
-    ExitCode::from(kind.unwrap_or(Kind::Machinery).code())
+    told.unwrap_or(Kind::Machinery)
+}
+
+/// The exit status for an error that reached `main`.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(kind(error).code())
 }
 
 #[cfg(test)]

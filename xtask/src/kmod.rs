@@ -1,13 +1,228 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The module.
+//! The module: built, linted and described to rust-analyzer with the kernel's own kbuild. Nothing is written into
+//! `kmod/`; objects are kept in the cache, for each kernel and workspace.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
-use crate::{ctx::Ctx, kernel::Kernel, root::Root};
+use crate::{
+    cache::{Key, Lock},
+    ctx::Ctx,
+    error::Failure,
+    kernel::{Kernel, OBJECTS, SOURCE, Spec, Toolchain},
+    root::Root,
+    run as process,
+    sandbox::Program,
+};
+
+/// Where `kmod/` is inside the sandbox: fixed, so that the module does not depend on where the workspace is.
+const INSIDE: &str = "/build/kmod";
+
+/// Where objects go inside the sandbox.
+const OUT: &str = "/build/out";
+
+/// Arguments of `cargo xtask kmod`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which kernel to build for: a series (7.3, the default, or 7.2), debug, or host, the running one
+    #[arg(long, value_name = "KERNEL", conflicts_with = "kernel_dir")]
+    kernel: Option<String>,
+    /// A kernel tree of your own, built with CONFIG_RUST=y
+    #[arg(long, value_name = "DIR")]
+    kernel_dir: Option<PathBuf>,
+}
+
+/// `cargo xtask kmod`: builds the module and prints where it is.
+pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
+    let spec = Spec::from_options(ctx, args.kernel.as_deref(), args.kernel_dir.as_deref(), true)?;
+    let root = Root::ensure(ctx)?;
+    let kernel = Kernel::ensure(ctx, &root, &spec)?;
+    println!("{}", build(ctx, &root, &kernel)?.display());
+    Ok(ExitCode::SUCCESS)
+}
 
 /// Builds the module for `kernel`; the path of `shmdev.ko`.
-pub fn build(_ctx: &Ctx, _root: &Root, _kernel: &Kernel) -> Result<PathBuf> {
-    bail!("not written yet")
+pub fn build(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<PathBuf> {
+    let job = Job::new(ctx, root, kernel, "kmod")?;
+    job.make(&["modules"], "module")?;
+    let module = job.out.join("shmdev.ko");
+    if !module.exists() {
+        return Err(Failure::tests(
+            "the module's build made no shmdev.ko: look at kmod/Kbuild",
+        ));
+    }
+    Ok(module)
+}
+
+/// Runs clippy over the module; any warning fails.
+pub fn clippy(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<()> {
+    let job = Job::new(ctx, root, kernel, "kmod-clippy")?;
+    // clippy speaks only when it compiles, and a warning must not be silent the second time.
+    crate::cache::remove_tree(&job.out)?;
+    crate::cache::create_dir(&job.out)?;
+    job.make(
+        &["CLIPPY=1", "KRUSTFLAGS=-Dwarnings", "modules"],
+        "clippy of the module",
+    )
+}
+
+/// The kernel's description of the module for rust-analyzer, with paths of the host.
+pub fn rust_project(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<String> {
+    let job = Job::new(ctx, root, kernel, "kmod-analyzer")?;
+    let args = [
+        format!("M={}", job.source_seen()),
+        format!("MO={}", job.out_seen()),
+        "rust-analyzer".to_owned(),
+    ];
+    let make = job
+        .program("make")
+        .args(["-s", "-C"])
+        .args([kernel.build_seen()])
+        .args(&kernel.make)
+        .args(args);
+    process::logged(ctx, &mut make.command(), "rust-analyzer", |_| ())?;
+    let text =
+        fs::read_to_string(job.out.join("rust-project.json")).context("kbuild wrote no rust-project.json")?;
+    Ok(on_the_host(&text, &job.places()))
+}
+
+/// One build directory, locked.
+struct Job<'a> {
+    ctx: &'a Ctx,
+    root: &'a Root,
+    kernel: &'a Kernel,
+    source: PathBuf,
+    out: PathBuf,
+    _lock: Lock,
+}
+
+impl<'a> Job<'a> {
+    fn new(ctx: &'a Ctx, root: &'a Root, kernel: &'a Kernel, kind: &str) -> Result<Self> {
+        let source = ctx.workspace.join("kmod");
+        let place = Key::new().with(source.as_os_str().as_encoded_bytes());
+        let (out, lock) = ctx
+            .cache
+            .workspace(&ctx.ui, kind, &format!("{}-{}", kernel.key, place.hex()))?;
+        Ok(Job {
+            ctx,
+            root,
+            kernel,
+            source,
+            out,
+            _lock: lock,
+        })
+    }
+
+    fn in_root(&self) -> bool {
+        self.kernel.toolchain != Toolchain::Host
+    }
+
+    fn source_seen(&self) -> String {
+        if self.in_root() {
+            INSIDE.to_owned()
+        } else {
+            self.source.display().to_string()
+        }
+    }
+
+    fn out_seen(&self) -> String {
+        if self.in_root() {
+            OUT.to_owned()
+        } else {
+            self.out.display().to_string()
+        }
+    }
+
+    fn program(&self, program: &str) -> Program {
+        self.kernel
+            .program(self.root, program)
+            .ro_bind(&self.source, INSIDE)
+            .bind(&self.out, OUT)
+    }
+
+    /// Runs `make -C kmod`; shows what the compilers said.
+    fn make(&self, args: &[&str], what: &str) -> Result<()> {
+        let (kernel, ctx) = (self.kernel, self.ctx);
+        let task = ctx.ui.task(&format!("{what} for {}", kernel.release), 0);
+        let make = self.program("make").args(["-s", "-C", &self.source_seen()]);
+        let make = make.args([
+            format!("KDIR={}", kernel.build_seen().display()),
+            format!("MO={}", self.out_seen()),
+        ]);
+        let mut said = Vec::new();
+        let log = format!(
+            "{}-{}",
+            if args.len() > 1 { "clippy" } else { "kmod" },
+            kernel.name
+        );
+        let made = process::logged(
+            ctx,
+            &mut make.args(&kernel.make).args(args).command(),
+            &log,
+            |line| {
+                said.extend(line.map(|line| on_the_host(line, &self.places())));
+            },
+        );
+        task.finish();
+        // Debian ships no vmlinux to make BTF from.
+        for line in said
+            .iter()
+            .filter(|line| !line.starts_with("Skipping BTF generation"))
+        {
+            eprintln!("{line}");
+        }
+        made.map_err(|_| {
+            let log = ctx.cache.dir().join("logs").join(format!("{log}.log"));
+            Failure::tests(format!(
+                "{what} for {} failed; the log is {}",
+                kernel.release,
+                log.display()
+            ))
+        })
+    }
+
+    /// Paths inside the sandbox, and what they are on the host.
+    fn places(&self) -> Vec<(&'static str, String)> {
+        let host = |path: &Path| path.display().to_string();
+        let mut places = vec![(INSIDE, host(&self.source)), (OUT, host(&self.out))];
+        if self.kernel.toolchain == Toolchain::Root {
+            places.extend([
+                (SOURCE, host(&self.kernel.source)),
+                (OBJECTS, host(&self.kernel.build)),
+            ]);
+        }
+        if self.in_root() {
+            places.push((
+                "/usr/lib/rustlib",
+                host(&self.root.path().join("usr/lib/rustlib")),
+            ));
+            places.push(("/usr/src/rustc-", host(&self.root.path().join("usr/src/rustc-"))));
+            places.push(("\"/usr\"", format!("\"{}\"", host(&self.root.path().join("usr")))));
+        }
+        places
+    }
+}
+
+/// Text with the sandbox's paths replaced by the host's.
+fn on_the_host(text: &str, places: &[(&str, String)]) -> String {
+    places
+        .iter()
+        .fold(text.to_owned(), |text, (inside, host)| text.replace(inside, host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn diagnostics_name_files_where_the_person_has_them() {
+        let places = [(INSIDE, "/home/eve/shmdev/kmod".to_owned())];
+        let line = on_the_host(" --> /build/kmod/device.rs:3:1", &places);
+        assert_eq!(line, " --> /home/eve/shmdev/kmod/device.rs:3:1");
+    }
 }

@@ -4,18 +4,22 @@
 //! This file parses the command line and hands over; each subcommand is a file of its own.
 
 mod cache;
+mod clean;
 mod ctx;
 mod debian;
 mod disk;
+mod doctor;
 mod error;
 mod guest;
 mod guest_bins;
 mod host;
 mod kernel;
 mod kmod;
+mod lint;
 mod mirror;
 mod root;
 mod run;
+mod rust_project;
 mod sandbox;
 mod ui;
 mod userns;
@@ -49,12 +53,22 @@ enum Task {
         /// A series (7.3, the default, or 7.2), debug, or all
         kernel: Option<String>,
     },
+    /// Build the module and print where it is
+    Kmod(kmod::Args),
     /// Run a command, or a shell, in a guest with the module loaded
     Vm(guest::vm::Args),
     /// Run the host's unit tests, then the guest's tests
     QemuTest(guest::test::Args),
     /// Build the guest's image
     Image(guest::image::Args),
+    /// Check formatting and run clippy, for the workspace and the module
+    Lint,
+    /// Write rust-project.json, for rust-analyzer on kmod/
+    RustProject,
+    /// Say what this machine has and lacks
+    Doctor(doctor::Args),
+    /// Remove what was built
+    Clean(clean::Args),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +90,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Kernel { kernel } => kernel::run(&ctx, kernel.as_deref()),
+        Task::Kmod(args) => kmod::run(&ctx, &args),
+        Task::Lint => lint::run(&ctx),
+        Task::RustProject => rust_project::run(&ctx),
+        Task::Doctor(args) => doctor::run(&ctx, &args),
+        Task::Clean(args) => clean::run(&ctx, &args),
         Task::Demo(args) => guest::demo::run(&ctx, args),
         Task::Vm(args) => guest::vm::run(&ctx, args),
         Task::QemuTest(args) => guest::test::run(&ctx, args),

@@ -66,7 +66,7 @@ impl<'a> Archive<'a> {
             dir,
             _lock: lock,
         };
-        let mut task = ctx.ui.task("package lists", 0);
+        let task = ctx.ui.task("package lists", 0);
         run::logged(ctx, &mut archive.apt("apt-get").arg("update").command(), "apt-update", |line| {
             task.message(line.unwrap_or_default());
         })

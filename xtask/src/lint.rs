@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask lint`: formatting and clippy, of the workspace with the host's tools, of the module with the kernel's.
+//! Reports every failure, not the first alone; changes nothing.
+
+use std::{env, path::Path, process::Command, process::ExitCode};
+
+use anyhow::Result;
+
+use crate::{
+    ctx::Ctx,
+    error::Failure,
+    kernel::{Kernel, Spec},
+    kmod,
+    root::Root,
+    run as process,
+};
+
+/// Runs every check.
+pub fn run(ctx: &Ctx) -> Result<ExitCode> {
+    let root = Root::ensure(ctx)?;
+    let kernel = Kernel::ensure(ctx, &root, &Spec::from_options(ctx, None, None, false)?)?;
+    let cargo = |args: &[&str]| {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&ctx.workspace).args(args);
+        cargo
+    };
+    let mut failed = Vec::new();
+    let mut check = |name: &'static str, passed: Result<bool>| {
+        match passed {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => eprintln!("{error:#}"),
+        }
+        failed.push(name);
+    };
+    ctx.ui.step("cargo fmt --check");
+    check(
+        "formatting of the workspace",
+        process::visible(ctx, &mut cargo(&["fmt", "--all", "--check"])),
+    );
+    ctx.ui.step("rustfmt --check kmod/");
+    check("formatting of the module", rustfmt(ctx, &root));
+    ctx.ui.step("cargo clippy");
+    let clippy = [
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    check(
+        "clippy of the workspace",
+        process::visible(ctx, &mut cargo(&clippy)),
+    );
+    ctx.ui.step("clippy of the module");
+    check(
+        "clippy of the module",
+        kmod::clippy(ctx, &root, &kernel).map(|()| true),
+    );
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::tests(format!("failed: {}", failed.join(", "))))
+}
+
+/// With the root's rustfmt: what the kernel's own sources are formatted with.
+fn rustfmt(ctx: &Ctx, root: &Root) -> Result<bool> {
+    let kmod = ctx.workspace.join("kmod");
+    let inside = Path::new("/build/kmod");
+    let files = rust_files(&kmod)?.into_iter().map(|file| inside.join(file));
+    let rustfmt = root
+        .command("rustfmt")
+        .ro_bind(&kmod, inside)
+        .chdir(inside)
+        .arg("--check")
+        .args(files);
+    process::visible(ctx, &mut rustfmt.command())
+}
+
+/// Rust files below `dir`, relative to it, in order.
+fn rust_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in std::fs::read_dir(next)? {
+            let path = entry?.path();
+            let plain = !path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if path.is_dir() && plain && path.file_name() != Some("target".as_ref()) {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && plain {
+                found.push(path.strip_prefix(dir)?.to_owned());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
