@@ -204,7 +204,7 @@ fn sleep_and_wake(stage: &mut Stage, director: &Segment, writer: &mut Actor, rea
     reader.tell(&format!("begin read {RANGE}"))?;
     let stat = wait_until(director, "the reader waits", |stat| stat.waiters > 0)?;
     let state = state_of(reader.pid())?;
-    stage.line(reader.name(), format!("ioctl(SYNC, BEGIN READ 0:{RANGE})"), "…");
+    stage.line(reader.name(), format!("ioctl(SYNC, BEGIN READ 0:{RANGE})"), "...");
     stage.line("kernel", format!("/proc/{}/status", reader.pid()), state);
     stage.line(
         "director",
@@ -231,7 +231,7 @@ fn sleep_and_wake(stage: &mut Stage, director: &Segment, writer: &mut Actor, rea
     stage.line("director", "poll(POLLIN)", "readable: there is something new");
 
     let answer = reader.answer()?;
-    stage.line(reader.name(), "… returns", "holds it");
+    stage.line(reader.name(), "... returns", "holds it");
     check("what the reader was told", answer, format!("{generation} fine"))?;
     let seen = reader.ask(&format!("load 0 {}", WHOLE.len()))?;
     stage.line(reader.name(), "loads from its memory", format!("\"{seen}\""));
@@ -250,7 +250,11 @@ fn death(stage: &mut Stage, director: &Segment, mut writer: Actor) -> Result {
         "holds it",
     );
     writer.ask(&format!("store 0 {HALF:\0<width$}", width = WHOLE.len()))?;
-    stage.line(writer.name(), "stores to its memory", format!("\"{HALF}"));
+    stage.line(
+        writer.name(),
+        "stores to its memory",
+        format!("\"{HALF}\", half of it"),
+    );
     let name = writer.name().to_owned();
     let pid = writer.pid();
     writer.kill()?;
