@@ -32,7 +32,6 @@ impl Ctx {
             workspace,
             cache: Cache::locate()?,
             ui: Ui::new(verbose),
-            verbose,
         })
     }
 }

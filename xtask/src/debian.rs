@@ -61,10 +61,7 @@ impl Recipe {
             recipe.kernels.series.contains(&recipe.debug.series),
             "debug.series is not in kernels.series"
         );
-        Ok(Recipe {
-            text: text.to_owned(),
-            ..recipe
-        })
+        Ok(recipe)
     }
 
     /// The kernel that is meant when none is named.
