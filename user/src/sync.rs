@@ -200,7 +200,8 @@ fn resolve(
             access,
         }),
         _ => {
-            let operation = format!("lock {:?} to {:?}", range.start_bound(), range.end_bound());
+            let show = |bound: Option<u64>| bound.map_or("2^64".to_owned(), |bound| bound.to_string());
+            let operation = format!("lock {}..{}", show(start), show(end));
             Err(BeginError::refused(
                 operation,
                 BeginErrorKind::Invalid,
@@ -311,6 +312,21 @@ mod tests {
             offset_and_len((Bound::Excluded(u64::MAX), Bound::Unbounded)),
             None
         );
+    }
+
+    #[test]
+    fn a_refused_range_is_named_as_it_was_asked_for() {
+        let message = |range: (Bound<u64>, Bound<u64>)| {
+            resolve(range, Access::Write, || Ok(8192))
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            message((Bound::Included(7), Bound::Excluded(3))),
+            "lock 7..3: the range is empty or does not lie within the segment (EINVAL)"
+        );
+        assert!(message((Bound::Included(0), Bound::Included(u64::MAX))).starts_with("lock 0..2^64: "));
+        assert!(message((Bound::Included(9000), Bound::Unbounded)).starts_with("lock 9000..8192: "));
     }
 
     #[test]
