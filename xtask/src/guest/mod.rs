@@ -9,8 +9,11 @@ mod accel;
 mod clock;
 mod cpio;
 pub mod demo;
+#[cfg(test)]
+mod fake;
 pub mod image;
 mod machine;
+mod machinery;
 mod modules;
 mod outcome;
 #[path = "../../../qemu/init/src/protocol.rs"]
@@ -19,6 +22,7 @@ mod protocol;
 mod qemu;
 mod report;
 mod session;
+mod summary;
 mod terminal;
 pub mod test;
 #[path = "../../../tests/src/trouble.rs"]

@@ -34,6 +34,8 @@ pub enum Verdict {
     Failed(Counts, Option<String>),
     /// Nothing is known; one paragraph says why.
     Machinery(String),
+    /// A signal to xtask ended it.
+    Interrupted(i32),
 }
 
 /// Judges a run of the tests.

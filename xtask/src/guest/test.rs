@@ -1,17 +1,274 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Not written yet.
+//! `cargo xtask qemu-test`: the host's unit tests, then the guest's tests on one kernel or all; one summary.
+//!
+//! Nothing is run twice to make it pass.
 
-use std::process::ExitCode;
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    io::{self, IsTerminal, Read},
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::ctx::Ctx;
+use super::{
+    clock::{Cut, Limits},
+    image::{self, KernelArgs, Parts},
+    machine::{self, MachineArgs},
+    machinery,
+    outcome::{self, Verdict},
+    protocol::{Job, ROOT_TAG},
+    qemu::Export,
+    report::Report,
+    session::Output,
+    summary::Summary,
+    terminal,
+    vm::Standard,
+};
+use crate::{ctx::Ctx, debian::Recipe, guest_bins, kernel::Spec};
 
-/// Arguments of the subcommand.
+/// Run the host's unit tests, then the guest's tests
+///
+/// Exit status: 0 when all passed, 1 when tests failed (or the kernel did while they ran), 69 when the machinery failed and
+/// nothing is known.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Run the tests whose name contains this
+    filter: Option<String>,
+    #[command(flatten)]
+    kernel: KernelArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// List the tests instead of running them
+    #[arg(long)]
+    list: bool,
+    /// Leave the guest's tests out
+    #[arg(long, conflicts_with_all = ["guest_only", "machinery"])]
+    host_only: bool,
+    /// Leave the host's tests out
+    #[arg(long)]
+    guest_only: bool,
+    /// Test the machinery instead: guests that panic, hang, power off, or say nothing
+    #[arg(long)]
+    machinery: bool,
+}
+
+/// A test that writes nothing for so long hangs: each has a limit of its own that is shorter.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// All of a guest's tests, on a slow host, on the debug kernel.
+const OVERALL: Duration = Duration::from_secs(3600);
+
+/// What turns each sign of a broken kernel into an end that cannot be overlooked.
+const STRICT: [&str; 2] = ["panic_on_warn=1", "hung_task_panic=1"];
 
 /// Runs the subcommand.
-pub fn run(_ctx: &Ctx, _args: Args) -> Result<ExitCode> {
-    bail!("not written yet")
+pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
+    if args.machinery {
+        return machinery::run(ctx, &args.kernel, &args.machine);
+    }
+    let filter = args.filter.as_deref();
+    if args.list {
+        return list(ctx, filter, !args.guest_only, !args.host_only);
+    }
+    let mut summary = Summary::new();
+    let specs = if args.host_only {
+        Vec::new()
+    } else {
+        specs(ctx, &args.kernel)?
+    };
+    if !args.guest_only {
+        summary.add("host", host_tests(ctx, filter)?);
+    }
+    for spec in specs {
+        let name = name(&spec);
+        match guest_tests(ctx, &spec, &args.machine, filter) {
+            Ok(verdict) => summary.add(&format!("guest {name}"), verdict),
+            // The other kernels still have something to tell.
+            Err(error) => summary.add_error(&format!("guest {name}"), &error),
+        }
+        if summary.interrupted() {
+            break;
+        }
+    }
+    Ok(summary.print())
+}
+
+/// The kernels to test with.
+fn specs(ctx: &Ctx, kernel: &KernelArgs) -> Result<Vec<Spec>> {
+    if kernel.kernel.as_deref() != Some("all") {
+        return Ok(vec![kernel.spec(ctx)?]);
+    }
+    let recipe = Recipe::load(&ctx.workspace)?;
+    let series = recipe.kernels.series.iter().cloned().map(Spec::Series);
+    Ok(series.chain([Spec::Debug]).collect())
+}
+
+fn name(spec: &Spec) -> String {
+    match spec {
+        Spec::Series(series) => series.clone(),
+        Spec::Debug => "debug".into(),
+        Spec::Dir(dir) => dir.display().to_string(),
+        Spec::Host => "host".into(),
+    }
+}
+
+/// `cargo test`, with its output shown and read.
+fn host_tests(ctx: &Ctx, filter: Option<&str>) -> Result<Verdict> {
+    let mut command = cargo_test(ctx);
+    let colour = if io::stdout().is_terminal() {
+        "always"
+    } else {
+        "never"
+    };
+    command
+        .args(["--color", colour])
+        .args(filter)
+        .args(["--", "--color", colour]);
+    ctx.ui.command(&command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo test")?;
+    let mut output = child.stdout.take().context("cargo test has no standard output")?;
+    let mut report = Report::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match output.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("cannot read what cargo test says"),
+            Ok(0) => break,
+            Ok(count) => {
+                Standard.stdout(&buffer[..count])?;
+                report.feed(&buffer[..count]);
+            }
+        }
+    }
+    let status = child.wait()?;
+    let counts = report.total();
+    Ok(match (status.code(), counts.failed) {
+        (Some(0), 0) if counts.passed > 0 || filter.is_some() => Verdict::Passed(counts),
+        (Some(0), _) => Verdict::Machinery("cargo test succeeded without a result line".into()),
+        (Some(_), 1..) => Verdict::Failed(counts, None),
+        (Some(_), 0) => Verdict::Failed(counts, Some("the host's tests do not build".into())),
+        (None, _) => Verdict::Machinery(format!("cargo test ended by {status}")),
+    })
+}
+
+/// The host's tests: those of the default members, and of PID 1's pure parts.
+fn cargo_test(ctx: &Ctx) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command
+        .current_dir(&ctx.workspace)
+        .args(["test", "--workspace", "--exclude", "shmdev-tests"]);
+    command
+}
+
+/// Boots the kernel and runs the tests' program in it.
+fn guest_tests(ctx: &Ctx, spec: &Spec, machine: &MachineArgs, filter: Option<&str>) -> Result<Verdict> {
+    let parts = image::prepare(ctx, spec)?;
+    let name = &parts.kernel.name;
+    let log = machine::log_path(ctx, "test", name)?;
+    ctx.ui.step(&format!(
+        "guest with {}; the kernel's log is {}",
+        parts.kernel.release,
+        log.display()
+    ));
+    let argv = ["/usr/local/bin/shmdev-tests"].into_iter().chain(filter);
+    let job = Job {
+        argv: argv.map(Into::into).collect(),
+        env: machine::environment(name, None),
+        cwd: b"/".to_vec(),
+        root: true,
+        heartbeat: !machine.icount,
+        ..Job::default()
+    };
+    let limits = Limits {
+        boot: Some(Duration::from_secs(180)),
+        silence: job.heartbeat.then_some(Duration::from_secs(60)),
+        idle: Some(IDLE),
+        overall: Some(OVERALL),
+        power_off: Duration::from_secs(30),
+    };
+    watch(ctx, &parts, machine, &job, limits, &[], &log)
+}
+
+/// Runs a job that reports as tests do, shows what it says, and judges it.
+pub fn watch(
+    ctx: &Ctx,
+    parts: &Parts,
+    machine_args: &MachineArgs,
+    job: &Job,
+    limits: Limits,
+    append: &[String],
+    log: &Path,
+) -> Result<Verdict> {
+    let mut machine = machine_args.machine(ctx, parts)?;
+    machine.append.splice(0..0, STRICT.map(String::from));
+    machine.append.extend_from_slice(append);
+    if job.root {
+        let path = parts.root.path().to_owned();
+        machine.exports.push(Export {
+            tag: ROOT_TAG,
+            path,
+            readonly: true,
+        });
+    }
+    let session = machine::start(ctx, parts, &machine, log)?;
+    terminal::watch_signals(session.sender(), false)?;
+    let mut output = Reported::default();
+    let record = session.run(job, limits, &mut output);
+    if let Some(Cut::Interrupted(signal)) = record.cut {
+        return Ok(Verdict::Interrupted(signal));
+    }
+    let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+    Ok(outcome::judge(
+        &record,
+        &output.report,
+        &String::from_utf8_lossy(&text),
+    ))
+}
+
+/// The tests' output is shown and read.
+#[derive(Debug, Default)]
+struct Reported {
+    report: Report,
+}
+
+impl Output for Reported {
+    fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.report.feed(bytes);
+        Standard.stdout(bytes)
+    }
+
+    fn stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
+        Standard.stderr(bytes)
+    }
+}
+
+/// Prints the names of the tests. The guest's program can say them on the host.
+fn list(ctx: &Ctx, filter: Option<&str>, host: bool, guest: bool) -> Result<ExitCode> {
+    if host {
+        let status = cargo_test(ctx)
+            .args(filter)
+            .args(["--", "--list"])
+            .status()
+            .context("cannot run cargo test")?;
+        if !status.success() {
+            bail!("cargo test cannot list the host's tests: {status}");
+        }
+    }
+    if guest {
+        let program = guest_bins::build(ctx)?.tests;
+        let status = Command::new(&program).arg("--list").args(filter).status();
+        let status = status.with_context(|| format!("cannot run {}", program.display()))?;
+        if !status.success() {
+            bail!("{} cannot list the guest's tests: {status}", program.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

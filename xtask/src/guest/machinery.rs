@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask qemu-test --machinery`: real guests that fail on request, to see that each failure is noticed in
+//! time and taken for what it is.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use super::{
+    clock::Limits,
+    image::{self, KernelArgs, Parts},
+    machine::{self, MachineArgs},
+    outcome::Verdict,
+    protocol::Job,
+    report::Counts,
+    test,
+};
+use crate::ctx::Ctx;
+
+/// A guest, and what is to be made of it.
+struct Case {
+    name: &'static str,
+    /// `shmdev.fault=`; none is for a guest that does as it should.
+    fault: Option<&'static str>,
+    expected: Expected,
+    /// A word of the explanation.
+    word: &'static str,
+}
+
+enum Expected {
+    Passed,
+    Failed,
+    Machinery,
+}
+
+const CASES: [Case; 6] = [
+    case(
+        "a_guest_that_does_as_it_should_passes",
+        None,
+        Expected::Passed,
+        "",
+    ),
+    case(
+        "a_guest_that_panics_fails",
+        Some("panic"),
+        Expected::Failed,
+        "panicked",
+    ),
+    case("a_guest_that_hangs_fails", Some("hang"), Expected::Failed, "hung"),
+    case(
+        "a_guest_that_powers_off_early_is_noticed",
+        Some("poweroff"),
+        Expected::Machinery,
+        "QEMU ended",
+    ),
+    case(
+        "a_guest_that_says_nothing_is_noticed",
+        Some("silent"),
+        Expected::Machinery,
+        "in time",
+    ),
+    case(
+        "a_verdict_that_is_missing_is_noticed",
+        Some("noverdict"),
+        Expected::Machinery,
+        "QEMU ended",
+    ),
+];
+
+const fn case(
+    name: &'static str,
+    fault: Option<&'static str>,
+    expected: Expected,
+    word: &'static str,
+) -> Case {
+    Case {
+        name,
+        fault,
+        expected,
+        word,
+    }
+}
+
+/// No failure may take longer to be noticed.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// Runs all cases.
+pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs) -> Result<ExitCode> {
+    let parts = image::prepare(ctx, &kernel.spec(ctx)?)?;
+    let start = Instant::now();
+    let mut counts = Counts::default();
+    println!("\nrunning {} tests", CASES.len());
+    for case in &CASES {
+        match try_case(ctx, &parts, machine, case)? {
+            Ok(()) => {
+                counts.passed += 1;
+                println!("test machinery::{} ... ok", case.name);
+            }
+            Err(why) => {
+                counts.failed += 1;
+                println!("test machinery::{} ... FAILED\n    {why}", case.name);
+            }
+        }
+    }
+    println!(
+        "\n{}",
+        counts.line(counts.failed == 0, start.elapsed().as_secs_f32())
+    );
+    Ok(ExitCode::from(u8::from(counts.failed > 0)))
+}
+
+/// One guest; why it is not what it should be.
+fn try_case(ctx: &Ctx, parts: &Parts, machine: &MachineArgs, case: &Case) -> Result<Result<(), String>> {
+    let job = Job {
+        argv: vec![b"/init".to_vec()],
+        cwd: b"/".to_vec(),
+        heartbeat: true,
+        ..Job::default()
+    };
+    let limits = Limits {
+        boot: Some(Duration::from_secs(if case.fault == Some("silent") {
+            8
+        } else {
+            40
+        })),
+        silence: Some(Duration::from_secs(5)),
+        idle: Some(Duration::from_secs(20)),
+        overall: Some(BOUND),
+        power_off: Duration::from_secs(10),
+    };
+    let append: Vec<String> = case
+        .fault
+        .iter()
+        .map(|fault| format!("shmdev.fault={fault}"))
+        .collect();
+    let log = machine::log_path(ctx, case.fault.unwrap_or("ok"), &parts.kernel.name)?;
+    let start = Instant::now();
+    let verdict = test::watch(ctx, parts, machine, &job, limits, &append, &log)?;
+    let time = start.elapsed();
+    let as_expected = match (&case.expected, &verdict) {
+        (Expected::Passed, Verdict::Passed(_)) => true,
+        (Expected::Failed, Verdict::Failed(_, Some(why)))
+        | (Expected::Machinery, Verdict::Machinery(why)) => why.contains(case.word),
+        _ => false,
+    };
+    if !as_expected {
+        return Ok(Err(format!(
+            "taken for {verdict:?}; the kernel's log is {}",
+            log.display()
+        )));
+    }
+    if time > BOUND {
+        return Ok(Err(format!("noticed after {time:?} only")));
+    }
+    Ok(Ok(()))
+}
