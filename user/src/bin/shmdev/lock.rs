@@ -18,9 +18,11 @@ use crate::parse;
 /// Run a command while holding a range of the segment
 ///
 /// The exit status is the command's; 128 + N when signal N killed it, 126 and 127 when it could not be run
-/// or found, and 1 when the range could not be had. SIGTERM and SIGHUP are passed on to the command. If the
-/// command of an exclusive lock is killed by a signal, the next to take the range is told that its owner
-/// died; the command is told of that by SHMDEV_OWNER_DIED=1 in its environment.
+/// or found, and 1 when the range could not be had. SIGTERM and SIGHUP are passed on to the command.
+///
+/// If the command of an exclusive lock is killed by a signal, the range is left as by a writer that died: the
+/// next to take it is told, and if that is this command again, its own command finds SHMDEV_OWNER_DIED=1 in
+/// its environment.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Let others hold it too that ask for --shared
