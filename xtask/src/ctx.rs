@@ -16,6 +16,8 @@ pub struct Ctx {
     pub cache: Cache,
     /// How to talk to the person.
     pub ui: Ui,
+    /// Whether the person asked for more than results.
+    pub verbose: bool,
 }
 
 impl Ctx {
@@ -32,6 +34,7 @@ impl Ctx {
             workspace,
             cache: Cache::locate()?,
             ui: Ui::new(verbose),
+            verbose,
         })
     }
 }

@@ -33,7 +33,7 @@ pub fn build(ctx: &Ctx) -> Result<GuestBins> {
     let target = ctx.workspace.join("target/guest");
     let task = ctx.ui.task("programs for the guest", 0);
     let mut said = Vec::new();
-    let made = run::logged(
+    let made = run::watched(
         ctx,
         &mut cargo(&ctx.workspace, &target),
         "guest-programs",

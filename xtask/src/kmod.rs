@@ -160,7 +160,7 @@ impl<'a> Job<'a> {
             if args.len() > 1 { "clippy" } else { "kmod" },
             kernel.name
         );
-        let made = process::logged(
+        let made = process::watched(
             ctx,
             &mut make.args(&kernel.make).args(args).command(),
             &log,

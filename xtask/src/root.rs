@@ -208,7 +208,7 @@ fn explain(recipe: &Recipe, mirror: &Mirror) -> Failure {
     Failure::new(
         crate::error::Kind::Machinery,
         format!(
-            "the build root could not be made from {} (suites {}): look at what mmdebstrap said below; if the mirror \
+            "the build root could not be made from {} (suites {}): mmdebstrap said why above; if the mirror \
              cannot be reached or lacks a suite or a package, set SHMDEV_MIRROR to another Debian mirror (behind a \
              proxy, set http_proxy)",
             mirror.main,

@@ -40,10 +40,30 @@ pub fn visible(ctx: &Ctx, command: &mut Command) -> Result<bool> {
     Ok(command.status().with_context(|| cannot_start(command))?.success())
 }
 
-/// Runs a command whose output goes to a log, calling `watch` for each line and, with `None`, four times a second.
-///
-/// The error of a command that fails shows the end of the log and says where the log is.
+/// Runs a command whose output goes to a log, calling `watch` for each line and, with `None`, four times a second. The end
+/// of the log is shown when the command fails, and the error says where the rest is.
 pub fn logged(
+    ctx: &Ctx,
+    command: &mut Command,
+    log: &str,
+    mut watch: impl FnMut(Option<&str>),
+) -> Result<()> {
+    let mut tail = VecDeque::new();
+    let result = watched(ctx, command, log, |line| {
+        watch(line);
+        tail.extend(line.map(str::to_owned));
+        if tail.len() > TAIL {
+            tail.pop_front();
+        }
+    });
+    if result.is_err() {
+        tail.iter().for_each(|line| eprintln!("    | {line}"));
+    }
+    result
+}
+
+/// As [`logged`], and shows nothing: that is left to `watch`.
+pub fn watched(
     ctx: &Ctx,
     command: &mut Command,
     log: &str,
@@ -62,16 +82,11 @@ pub fn logged(
     // The command holds the pipe's other ends: closed here, so that the reader sees the end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let lines = read_lines(reader);
-    let mut tail = VecDeque::new();
     loop {
         match lines.recv_timeout(Duration::from_millis(250)) {
             Ok(line) => {
                 let _ = writeln!(file, "{line}");
                 watch(Some(&line));
-                tail.push_back(line);
-                if tail.len() > TAIL {
-                    tail.pop_front();
-                }
             }
             Err(mpsc::RecvTimeoutError::Timeout) => watch(None),
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
@@ -81,14 +96,11 @@ pub fn logged(
     if status.success() {
         return Ok(());
     }
-    let tail: Vec<_> = tail.into();
-    let told = format!(
-        "{}\n{} ({status}); the whole log is {}",
-        tail.join("\n"),
+    Err(Failure::machinery(format!(
+        "{} failed ({status}); the log is {}",
         ui::brief(command),
         path.display()
-    );
-    Err(Failure::machinery(told))
+    )))
 }
 
 /// Where the log `name` is kept.

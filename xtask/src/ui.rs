@@ -159,7 +159,10 @@ pub fn describe(command: &Command) -> String {
         .join(" ")
 }
 
-/// A command without the sandbox around it: what it is about.
+/// How many words of a command a brief description has.
+const BRIEF: usize = 8;
+
+/// A command without the sandbox around it and without most of its arguments: what it is about.
 pub fn brief(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let mut words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
@@ -173,7 +176,14 @@ pub fn brief(command: &Command) -> String {
         };
         words.drain(..=end);
     }
-    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+    let rest = if words.len() > BRIEF { " …" } else { "" };
+    words
+        .iter()
+        .take(BRIEF)
+        .map(|word| quote(word))
+        .collect::<Vec<_>>()
+        .join(" ")
+        + rest
 }
 
 /// A word, quoted for a shell where that is needed.
