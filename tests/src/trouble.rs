@@ -99,7 +99,6 @@ pub const PATTERNS: &[Pattern] = &[
     pattern("hard LOCKUP", "a processor hung"),
     pattern("rcu: INFO:", "RCU stalled"),
     pattern("detected stall", "RCU stalled"),
-    pattern("self-detected stall", "RCU stalled"),
     pattern("workqueue lockup", "a work queue hung"),
     // Memory that ran out with noise.
     pattern(

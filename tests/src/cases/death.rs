@@ -103,7 +103,7 @@ fn a_killed_writer_leaves_a_mark() {
 }
 
 fn a_writer_that_exits_leaves_a_mark() {
-    Process::fork(|| drop(Handle::rw().begin(ACCESS_WRITE, 10, 10, 0).unwrap())).join();
+    Process::fork(|| _ = Handle::rw().begin(ACCESS_WRITE, 10, 10, 0).unwrap()).join();
     assert_eq!(
         status(&Handle::rw(), 10, 10),
         DIED,
@@ -467,8 +467,8 @@ fn a_hundred_deaths_leave_nothing_held() {
             ready.open();
             // Killed somewhere in here: holding, waiting, or between the two.
             loop {
-                drop(handle.end(ACCESS_WRITE, round * 8, 8));
-                drop(handle.begin(ACCESS_WRITE, round * 8, 8, DEADLINE_NEVER));
+                _ = handle.end(ACCESS_WRITE, round * 8, 8);
+                _ = handle.begin(ACCESS_WRITE, round * 8, 8, DEADLINE_NEVER);
             }
         });
         ready.pass();

@@ -206,7 +206,7 @@ fn sync_survives_failures() {
         || handle.end(ACCESS_WRITE, 0, 8),
         |outcome| {
             allowed(outcome, &[Errno::ENOMEM, Errno::EFAULT]);
-            drop(handle.end(ACCESS_WRITE, 0, 8));
+            _ = handle.end(ACCESS_WRITE, 0, 8);
             assert_eq!(observer.stat().unwrap().holders, 0);
             handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
         },
@@ -236,7 +236,7 @@ fn read_and_write_survive_failures() {
     sweep(
         every,
         || handle.pread(&mut buffer, 100),
-        |outcome| drop(allowed(outcome, &[Errno::EFAULT, Errno::ENOMEM])),
+        |outcome| _ = allowed(outcome, &[Errno::EFAULT, Errno::ENOMEM]),
     );
     let bytes = vec![9; 3 * PAGE];
     let mut generation = handle.generation();

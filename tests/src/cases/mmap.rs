@@ -198,7 +198,7 @@ fn prot_none_maps_and_faults() {
     let handle = Handle::rw();
     let mapping = handle.mmap(PAGE, libc::PROT_NONE, SHARED, 0).unwrap();
     assert_eq!(handle.nattch(), 1);
-    super::faults(|| drop(mapping.get(0)));
+    super::faults(|| _ = mapping.get(0));
     mapping
         .protect(0, PAGE, READ | WRITE)
         .expect("the handle allows it");

@@ -92,7 +92,7 @@ fn unloading_while_somebody_waits_is_refused() {
     let _module = Reloaded::afterwards();
     let holder = Handle::rw();
     holder.begin(ACCESS_WRITE, 0, 1, 0).unwrap();
-    let waiter = Process::fork(|| drop(Handle::rw().begin(ACCESS_WRITE, 0, 1, DEADLINE_NEVER)));
+    let waiter = Process::fork(|| _ = Handle::rw().begin(ACCESS_WRITE, 0, 1, DEADLINE_NEVER));
     until("it waits", || holder.stat().unwrap().waiters == 1);
     in_use();
     waiter.kill();
@@ -246,7 +246,7 @@ fn sizes_of_all_kinds_load() {
 }
 
 fn the_mode_is_the_nodes() {
-    for (parameter, mode) in [("mode=0666", 0o666), ("mode=0640", 0o640), ("mode=0", 0)] {
+    for (parameter, mode) in [("mode=0666", 0o666), ("mode=0640", 0o640), ("mode=0400", 0o400)] {
         let _module = Reloaded::with(parameter);
         assert_eq!(std::fs::metadata("/dev/shmdev").unwrap().mode() & 0o7777, mode);
         Process::fork(move || {

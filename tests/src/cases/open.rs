@@ -180,7 +180,7 @@ fn a_thousand_handles_come_and_go() {
     let observer = Handle::rw();
     for _ in 0..3 {
         let handles: Vec<_> = (0..900).map(|_| Handle::rw()).collect();
-        handles.iter().for_each(|handle| drop(handle.stat().unwrap()));
+        handles.iter().for_each(|handle| _ = handle.stat().unwrap());
         assert_eq!(observer.stat().unwrap().handles, 901);
         drop(handles);
         assert_eq!(observer.stat().unwrap().handles, 1);

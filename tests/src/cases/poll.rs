@@ -110,18 +110,18 @@ fn looking_makes_unreadable() {
     let (reader, writer) = pair();
     type Look = fn(&Handle);
     let looks: [(&str, Look); 7] = [
-        ("STAT", |handle| drop(handle.stat().unwrap())),
+        ("STAT", |handle| _ = handle.stat().unwrap()),
         ("BEGIN", |handle| {
-            drop(handle.begin(ACCESS_READ, 0, 1, 0).unwrap());
+            _ = handle.begin(ACCESS_READ, 0, 1, 0).unwrap();
         }),
-        ("END", |handle| drop(handle.end(ACCESS_READ, 0, 1).unwrap())),
-        ("read", |handle| drop(handle.read(&mut [0]).unwrap())),
-        ("pread", |handle| drop(handle.pread(&mut [0], 0).unwrap())),
+        ("END", |handle| _ = handle.end(ACCESS_READ, 0, 1).unwrap()),
+        ("read", |handle| _ = handle.read(&mut [0]).unwrap()),
+        ("pread", |handle| _ = handle.pread(&mut [0], 0).unwrap()),
         ("readv", |handle| {
-            drop(handle.readv(&mut [&mut [0]], None).unwrap());
+            _ = handle.readv(&mut [&mut [0]], None).unwrap();
         }),
         ("preadv", |handle| {
-            drop(handle.readv(&mut [&mut [0]], Some(0)).unwrap());
+            _ = handle.readv(&mut [&mut [0]], Some(0)).unwrap();
         }),
     ];
     for (name, look) in looks {
@@ -230,7 +230,7 @@ fn sleeper_wakes(rounds: usize, wait: fn(&Handle) -> bool, wake: impl Fn(&Handle
 
 fn a_sleeping_poll_wakes_for_a_write() {
     let wait = |handle: &Handle| poll_for(handle, libc::POLLIN, LONG_MS) == libc::POLLIN;
-    sleeper_wakes(200, wait, |writer| drop(writer.pwrite(b"x", 0).unwrap()));
+    sleeper_wakes(200, wait, |writer| _ = writer.pwrite(b"x", 0).unwrap());
 }
 
 fn a_sleeping_poll_wakes_for_the_end_of_a_range() {

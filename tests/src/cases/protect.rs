@@ -65,7 +65,7 @@ fn mprotect_can_take_rights_away_and_give_them_back() {
     mapping.protect(0, PAGE, READ).unwrap();
     faults(|| mapping.set(0, 8));
     mapping.protect(0, PAGE, libc::PROT_NONE).unwrap();
-    faults(|| drop(mapping.get(0)));
+    faults(|| _ = mapping.get(0));
     mapping.protect(0, PAGE, READ | WRITE).unwrap();
     assert_eq!(mapping.get(0), 7);
     mapping.set(0, 9);
@@ -114,7 +114,7 @@ fn mremap_shrinks_in_place() {
     assert_eq!(smaller.at(0), mapping.at(0));
     assert_eq!(handle.nattch(), 1);
     assert!(smaller.is_all(3));
-    faults(|| drop(mapping.get(PAGE)));
+    faults(|| _ = mapping.get(PAGE));
     mapping.leak();
     drop(smaller);
     assert_eq!(handle.nattch(), 0);
@@ -145,7 +145,7 @@ fn mremap_moves_with_the_bytes() {
     let mut byte = [0];
     handle.pread(&mut byte, 0).unwrap();
     assert_eq!(byte, [0x77], "the moved mapping is the segment still");
-    faults(|| drop(mapping.get(0)));
+    faults(|| _ = mapping.get(0));
     room.leak();
     mapping.leak();
     drop(moved);
@@ -161,7 +161,7 @@ fn mremap_moves_a_part() {
     let moved = mapping.remap(PAGE, PAGE, PAGE, flags, room.at(0)).unwrap();
     assert_eq!(handle.nattch(), 3, "left, right, and the moved middle");
     assert_eq!((mapping.get(0), moved.get(0), mapping.get(2 * PAGE)), (1, 2, 3));
-    faults(|| drop(mapping.get(PAGE)));
+    faults(|| _ = mapping.get(PAGE));
     room.leak();
     drop(moved);
     assert_eq!(handle.nattch(), 2);

@@ -262,7 +262,7 @@ fn a_waiter_of_another_thread_is_interrupted_alone() {
                 let handle = Handle::rw();
                 thread.store(signal::thread_id(), Ordering::SeqCst);
                 let outcome = handle.begin(ACCESS_WRITE, 0, 1, DEADLINE_NEVER).map(drop);
-                drop(handle.end(ACCESS_WRITE, 0, 1));
+                _ = handle.end(ACCESS_WRITE, 0, 1);
                 outcome
             })
         });

@@ -25,11 +25,13 @@ pub(crate) struct Args {
     pub(crate) filters: Vec<String>,
     /// The filters are whole names.
     pub(crate) exact: bool,
+    /// Each result line says how long the test took.
+    pub(crate) report_time: bool,
 }
 
 impl Args {
     /// How to use the program.
-    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--list]\n\
+    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--list] [--report-time]\n\
         Runs the tests whose name contains a FILTER (with --exact: is one), all without a filter. Needs root, and \
         /dev/shmdev.";
 
@@ -39,6 +41,7 @@ impl Args {
             command: Command::Run,
             filters: Vec::new(),
             exact: false,
+            report_time: false,
         };
         for argument in arguments {
             match argument.as_str() {
@@ -46,6 +49,7 @@ impl Args {
                 "--child" => args.command = Command::Child,
                 "--park" => args.command = Command::Park,
                 "--exact" => args.exact = true,
+                "--report-time" => args.report_time = true,
                 "-h" | "--help" => args.command = Command::Help,
                 option if option.starts_with('-') => return Err(format!("unknown option {option}")),
                 _ => args.filters.push(argument),

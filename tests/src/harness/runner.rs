@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, tests: &[&Test]) -> ExitCode {
     let (chosen, others): (Vec<&Test>, Vec<&Test>) =
         tests.iter().partition(|test| args.chooses(&test.name()));
     match Runner::new() {
-        Ok(mut runner) => match runner.run(&chosen, others.len()) {
+        Ok(mut runner) => match runner.run(&chosen, others.len(), args.report_time) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FAILED),
             Err(error) => machinery_failed(&error),
@@ -52,7 +52,7 @@ impl Runner {
         })
     }
 
-    fn run(&mut self, tests: &[&Test], filtered_out: usize) -> std::io::Result<bool> {
+    fn run(&mut self, tests: &[&Test], filtered_out: usize, report_time: bool) -> std::io::Result<bool> {
         let start = Instant::now();
         let mut summary = Summary {
             filtered_out,
@@ -72,8 +72,14 @@ impl Runner {
             let name = test.name();
             // Announced before it runs: if the kernel dies, this is the test that killed it.
             say(&format!("test {name} ... "))?;
+            let began = Instant::now();
             let (verdict, output) = self.judge(test, &name)?;
-            say(&format!("{}\n", ending(&verdict)))?;
+            let time = if report_time {
+                format!(" <{:.3}s>", began.elapsed().as_secs_f64())
+            } else {
+                String::new()
+            };
+            say(&format!("{}{time}\n", ending(&verdict)))?;
             if let Verdict::Failed(reasons) = &verdict {
                 say(&details(&name, &output, reasons))?;
             }

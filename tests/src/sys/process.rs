@@ -27,7 +27,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs the closure in a forked child, which exits with status 0 when it returns and 101 when it panics.
+    /// Runs the closure in a forked child, which exits with status 0 when it returns and 101 when it panics. What the
+    /// closure owns is dropped in both processes.
     pub(crate) fn fork(body: impl FnOnce()) -> Process {
         Process::try_fork(body).expect("fork")
     }
