@@ -16,8 +16,6 @@ pub struct Ctx {
     pub cache: Cache,
     /// How to talk to the person.
     pub ui: Ui,
-    /// Whether the person asked for more than results.
-    pub verbose: bool,
 }
 
 impl Ctx {
@@ -34,7 +32,6 @@ impl Ctx {
             workspace,
             cache: Cache::locate()?,
             ui: Ui::new(verbose),
-            verbose,
         })
     }
 }

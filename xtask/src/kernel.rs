@@ -157,15 +157,6 @@ impl Kernel {
         }
     }
 
-    /// The source directory as programs of [`Kernel::program`] see it.
-    pub fn source_seen(&self) -> &Path {
-        if self.toolchain == Toolchain::Root {
-            Path::new(SOURCE)
-        } else {
-            &self.source
-        }
-    }
-
     /// A program of the right toolchain, with the kernel's directories in reach, read-only.
     pub fn program(&self, root: &Root, program: &str) -> Program {
         match self.toolchain {

@@ -99,7 +99,7 @@ fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
         .arg(&fs_dir)
         .arg(&sources);
     run::logged(ctx, &mut command, "root", |line| {
-        phase.watch(line, &debs, &fs_dir, &mut task)
+        phase.watch(line, &debs, &fs_dir, &mut task);
     })
     .with_context(|| explain(recipe, &mirror))?;
     task.finish();

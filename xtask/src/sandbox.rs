@@ -74,12 +74,6 @@ impl Sandbox {
         self.with_bind("--ro-bind", host.as_ref(), inside.as_ref())
     }
 
-    /// Shows a file or directory of the host's at its own path, writable.
-    pub fn bind_same(self, path: impl AsRef<Path>) -> Self {
-        let path = path.as_ref().to_owned();
-        self.bind(&path, &path)
-    }
-
     /// Shows a device of the host's, such as `/dev/kvm`.
     pub fn dev_bind(self, host: impl AsRef<Path>, inside: impl AsRef<Path>) -> Self {
         self.with_bind("--dev-bind", host.as_ref(), inside.as_ref())
@@ -180,42 +174,23 @@ impl Sandbox {
 pub enum Program {
     /// Inside the root.
     Sandbox(Sandbox),
-    /// On the host.
-    Host {
-        /// Program and arguments.
-        words: Vec<OsString>,
-        /// Variables.
-        env: Vec<(OsString, OsString)>,
-    },
+    /// On the host: the program and its arguments.
+    Host(Vec<OsString>),
 }
 
 impl Program {
     /// A program on the host.
     pub fn host(program: &str) -> Self {
-        Program::Host {
-            words: vec![program.into()],
-            env: Vec::new(),
-        }
+        Program::Host(vec![program.into()])
     }
 
     /// Adds arguments.
     pub fn args<S: AsRef<OsStr>>(self, args: impl IntoIterator<Item = S>) -> Self {
         match self {
             Program::Sandbox(sandbox) => Program::Sandbox(sandbox.args(args)),
-            Program::Host { mut words, env } => {
+            Program::Host(mut words) => {
                 words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
-                Program::Host { words, env }
-            }
-        }
-    }
-
-    /// Sets a variable.
-    pub fn env(self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        match self {
-            Program::Sandbox(sandbox) => Program::Sandbox(sandbox.env(name, value)),
-            Program::Host { words, mut env } => {
-                env.push((name.into(), value.as_ref().to_owned()));
-                Program::Host { words, env }
+                Program::Host(words)
             }
         }
     }
@@ -234,11 +209,9 @@ impl Program {
     pub fn command(&self) -> Command {
         match self {
             Program::Sandbox(sandbox) => sandbox.command(),
-            Program::Host { words, env } => {
+            Program::Host(words) => {
                 let mut command = Command::new(&words[0]);
-                command
-                    .args(&words[1..])
-                    .envs(env.iter().map(|(name, value)| (name, value)));
+                command.args(&words[1..]);
                 command
             }
         }

@@ -41,11 +41,6 @@ impl Ui {
         }
     }
 
-    /// Whether a person watches.
-    pub fn is_terminal(&self) -> bool {
-        self.mode == Mode::Terminal
-    }
-
     /// A line about what is being done now.
     pub fn step(&self, what: &str) {
         self.line("      ", what);
@@ -160,7 +155,7 @@ pub fn describe(command: &Command) -> String {
 }
 
 /// How many words of a command a brief description has.
-const BRIEF: usize = 8;
+const BRIEF: usize = 4;
 
 /// A command without the sandbox around it and without most of its arguments: what it is about.
 pub fn brief(command: &Command) -> String {
