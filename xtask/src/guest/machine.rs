@@ -3,7 +3,9 @@
 //! environment that its jobs find.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
+    io::Write,
     path::{Path, PathBuf},
     process::{self, Command},
     time::SystemTime,
@@ -15,7 +17,7 @@ use super::{
     accel,
     image::Parts,
     qemu::{self, Descriptors, Engine, Machine},
-    session::Session,
+    session::{Record, Session},
 };
 use crate::{ctx::Ctx, error::Failure};
 
@@ -154,6 +156,20 @@ fn remove_old_logs(dir: &Path) {
         // Another xtask may have been faster.
         let _ = fs::remove_file(log);
     }
+}
+
+/// Adds to the log how long the boot took, by the guest's clock.
+pub fn note_times(log: &Path, record: &Record) {
+    let time = |time: Option<u64>| time.map_or("never".to_owned(), |time| format!("at {time} ms"));
+    let note = format!(
+        "\nxtask: PID 1 said hello {}, job started {}\n",
+        time(record.hello),
+        time(record.started)
+    );
+    let _ = File::options()
+        .append(true)
+        .open(log)
+        .and_then(|mut log| log.write_all(note.as_bytes()));
 }
 
 /// The environment of a job: the same for everybody, but for what says how output is to look.

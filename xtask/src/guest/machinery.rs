@@ -16,7 +16,7 @@ use super::{
     outcome::Verdict,
     protocol::Job,
     report::Counts,
-    test,
+    test::{self, Watched},
 };
 use crate::ctx::Ctx;
 
@@ -138,7 +138,14 @@ fn try_case(ctx: &Ctx, parts: &Parts, machine: &MachineArgs, case: &Case) -> Res
         .collect();
     let log = machine::log_path(ctx, case.fault.unwrap_or("ok"), &parts.kernel.name)?;
     let start = Instant::now();
-    let verdict = test::watch(ctx, parts, machine, &job, limits, &append, &log)?;
+    let watched = Watched {
+        job: &job,
+        limits,
+        append: &append,
+        log: &log,
+        shown: false,
+    };
+    let verdict = test::watch(ctx, parts, machine, &watched)?;
     let time = start.elapsed();
     let as_expected = match (&case.expected, &verdict) {
         (Expected::Passed, Verdict::Passed(_)) => true,

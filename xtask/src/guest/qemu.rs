@@ -161,7 +161,7 @@ fn command_line(machine: &Machine) -> String {
     let mut line = words(&["console=ttyS0", "quiet", "panic=-1", "oops=panic"]);
     if machine.engine == Engine::Tcg {
         // Nothing to gain from calibration and from watching clocks when instructions are translated.
-        line.extend(words(&["tsc=reliable", "no_timer_check", "mitigations=off"]));
+        line.extend(words(&["tsc=reliable", "no_timer_check"]));
     }
     if machine.gdb.is_some() {
         line.extend(words(&["nokaslr"]));

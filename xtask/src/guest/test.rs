@@ -10,7 +10,7 @@ use std::{
     io::{self, IsTerminal, Read},
     path::Path,
     process::{Command, ExitCode, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -194,19 +194,40 @@ fn guest_tests(ctx: &Ctx, spec: &Spec, machine: &MachineArgs, filter: Option<&st
         overall: Some(OVERALL),
         power_off: Duration::from_secs(30),
     };
-    watch(ctx, &parts, machine, &job, limits, &[], &log)
+    let watched = Watched {
+        job: &job,
+        limits,
+        append: &[],
+        log: &log,
+        shown: true,
+    };
+    watch(ctx, &parts, machine, &watched)
 }
 
-/// Runs a job that reports as tests do, shows what it says, and judges it.
-pub fn watch(
-    ctx: &Ctx,
-    parts: &Parts,
-    machine_args: &MachineArgs,
-    job: &Job,
-    limits: Limits,
-    append: &[String],
-    log: &Path,
-) -> Result<Verdict> {
+/// A job that reports as tests do.
+#[derive(Debug)]
+pub struct Watched<'a> {
+    /// What to run.
+    pub job: &'a Job,
+    /// How long it may take.
+    pub limits: Limits,
+    /// What else the kernel is told.
+    pub append: &'a [String],
+    /// Where the kernel's console goes.
+    pub log: &'a Path,
+    /// Whether the person sees what the job says.
+    pub shown: bool,
+}
+
+/// Runs it and judges it.
+pub fn watch(ctx: &Ctx, parts: &Parts, machine_args: &MachineArgs, watched: &Watched<'_>) -> Result<Verdict> {
+    let Watched {
+        job,
+        limits,
+        append,
+        log,
+        shown,
+    } = *watched;
     let mut machine = machine_args.machine(ctx, parts)?;
     machine.append.splice(0..0, STRICT.map(String::from));
     machine.append.extend_from_slice(append);
@@ -220,8 +241,12 @@ pub fn watch(
     }
     let session = machine::start(ctx, parts, &machine, log)?;
     terminal::watch_signals(session.sender(), false)?;
-    let mut output = Reported::default();
+    let mut output = Reported {
+        shown,
+        report: Report::default(),
+    };
     let record = session.run(job, limits, &mut output);
+    machine::note_times(log, &record);
     if let Some(Cut::Interrupted(signal)) = record.cut {
         return Ok(Verdict::Interrupted(signal));
     }
@@ -233,16 +258,21 @@ pub fn watch(
     ))
 }
 
-/// The tests' output is shown and read.
-#[derive(Debug, Default)]
+/// The tests' output is read, and may be shown.
+#[derive(Debug)]
 struct Reported {
+    shown: bool,
     report: Report,
 }
 
 impl Output for Reported {
     fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.report.feed(bytes);
-        Standard.stdout(bytes)
+        if self.shown {
+            Standard.stdout(bytes)
+        } else {
+            Ok(())
+        }
     }
 
     fn stderr(&mut self, bytes: &[u8]) -> io::Result<()> {

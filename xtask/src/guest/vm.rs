@@ -132,6 +132,7 @@ pub fn run_command(
     let raw = on_terminal.map(|_| terminal::Raw::enter()).transpose()?;
     let record = session.run(&job, limits(machine.gdb.is_some()), &mut Standard);
     drop(raw);
+    machine::note_times(&log, &record);
     conclude(ctx, &record, &log)
 }
 
