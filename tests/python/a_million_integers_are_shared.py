@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""An array of a million 32-bit integers, made by one process and worked on by several. The segment has 4 MB."""
+import array
+
+from common import *
+
+COUNT, WORKERS = 1_000_000, 4
+fd = os.open(DEVICE, os.O_RDWR)
+assert stat(fd)["size"] >= 4 * COUNT
+m = mmap.mmap(fd, 4 * COUNT)
+m[:] = array.array("I", range(COUNT)).tobytes()
+
+share = COUNT // WORKERS
+
+
+def work(number):
+    """Checks a quarter of the array, and turns it round."""
+
+    def body():
+        mine = os.open(DEVICE, os.O_RDWR)
+        with mmap.mmap(mine, 4 * COUNT) as mapping, memoryview(mapping).cast("I") as numbers:
+            first = number * share
+            part = numbers[first : first + share]
+            total = sum(part)
+            assert total == sum(range(first, first + share)), "the worker sees what was written"
+            sync(mine, BEGIN, WRITE, 4 * first, 4 * share, NEVER)
+            part[:] = memoryview(array.array("I", part[::-1]))
+            sync(mine, END, WRITE, 4 * first, 4 * share)
+            part.release()
+
+    return body
+
+
+before = stat(fd)["generation"]
+join(*[fork(work(number)) for number in range(WORKERS)])
+with memoryview(m).cast("I") as numbers:
+    for index in range(0, COUNT, 997):
+        first = index // share * share
+        assert numbers[index] == first + share - 1 - (index - first), index
+    assert sum(numbers) == sum(range(COUNT))
+assert stat(fd)["generation"] == before + WORKERS
