@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{ctx::Ctx, disk, error::Failure, host, mirror::Mirror, userns};
+use crate::{ctx::Ctx, disk, error::Failure, guest, host, mirror::Mirror, userns};
 
 /// The root, a stock kernel and the debug kernel, with their packages.
 const MEGABYTES: u64 = 10_000;
@@ -32,7 +32,7 @@ pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
     }
     let mut report = Report::default();
     programs(&mut report);
-    kvm(&mut report);
+    kvm(ctx, &mut report);
     network(&mut report);
     disk(ctx, &mut report)?;
     print!("{}", report.text);
@@ -85,21 +85,34 @@ fn programs(report: &mut Report) {
 }
 
 /// Without KVM the guest runs all the same, slower.
-fn kvm(report: &mut Report) {
+fn kvm(ctx: &Ctx, report: &mut Report) {
     let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let able = flags
         .split_whitespace()
         .any(|flag| flag == "vmx" || flag == "svm");
     let device = fs::File::options().read(true).write(true).open("/dev/kvm");
-    match (able, device) {
-        (true, Ok(_)) => report.line("ok", "KVM", "there; tried before it is used"),
-        (true, Err(error)) => report.line("no", "KVM", &format!("/dev/kvm: {error}; guests are emulated")),
-        (false, _) => report.line(
+    let (verdict, how) = match (able, device) {
+        (false, _) => (
             "no",
-            "KVM",
-            "this machine has no virtualization; guests are emulated",
+            "this machine has no virtualization; guests are emulated".to_owned(),
         ),
-    }
+        (true, Err(error)) => ("no", format!("/dev/kvm: {error}; guests are emulated")),
+        // A device that opens may still run no guest: only a trial tells.
+        (true, Ok(_)) if !has_kernel(ctx) => ("", "there; tried when the first guest is started".to_owned()),
+        (true, Ok(_)) => match guest::kvm_works(ctx) {
+            Ok(true) => ("ok", "tried with a guest".to_owned()),
+            Ok(false) => (
+                "no",
+                "tried, and no guest started; guests are emulated".to_owned(),
+            ),
+            Err(error) => ("no", format!("could not be tried: {error:#}")),
+        },
+    };
+    report.line(verdict, "KVM", &how);
+}
+
+fn has_kernel(ctx: &Ctx) -> bool {
+    fs::read_dir(ctx.cache.dir().join("kernel")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn network(report: &mut Report) {

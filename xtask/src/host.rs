@@ -104,6 +104,9 @@ pub fn lacks() -> Vec<Lack> {
     if lacks.is_empty() && !userns::is_root() {
         lacks.extend(user_namespace_lack().map(Lack::Setting));
     }
+    if lacks.is_empty() {
+        lacks.extend(sandbox_lack().map(Lack::Setting));
+    }
     lacks
 }
 
@@ -243,6 +246,22 @@ fn user_namespace_lack() -> Option<String> {
     Some(explain_user_namespace(&user, said.trim(), &|path| {
         fs::read_to_string(path).unwrap_or_default()
     }))
+}
+
+/// Why bubblewrap cannot run, if so: in most containers it cannot.
+fn sandbox_lack() -> Option<String> {
+    let trial = userns::command("bwrap")
+        .args(["--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "true"])
+        .output();
+    let said = match trial {
+        Ok(output) if output.status.success() => return None,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!(
+        "bubblewrap cannot make the namespaces that the build root is entered with ({said}): inside a container, start that \
+         with the right to mount (docker or podman: --privileged); elsewhere run this as root"
+    ))
 }
 
 fn explain_user_namespace(user: &str, said: &str, read: &dyn Fn(&str) -> String) -> String {

@@ -29,3 +29,13 @@ pub mod test;
 #[allow(dead_code, reason = "each side uses what it needs")]
 mod trouble;
 pub mod vm;
+
+use anyhow::Result;
+
+use crate::{ctx::Ctx, kernel::Spec};
+
+/// Whether KVM can run a guest with the default kernel: found out with one, and remembered.
+pub fn kvm_works(ctx: &Ctx) -> Result<bool> {
+    let parts = image::prepare(ctx, &Spec::from_options(ctx, None, None, false)?)?;
+    Ok(accel::choose(ctx, &parts, accel::Wish::Auto)? == qemu::Engine::Kvm)
+}
