@@ -26,6 +26,7 @@ use crate::{
     error::Failure,
     root::Root,
     sandbox::{Program, Sandbox},
+    ui::Task,
 };
 
 /// Where a kernel's source is inside the sandbox. Fixed, so that what is built does not depend on where the cache is.
@@ -199,8 +200,16 @@ fn make(root: &Root, source: &Path, objects: &Path) -> Sandbox {
         .env("KBUILD_BUILD_USER", "shmdev")
         .env("KBUILD_BUILD_HOST", "shmdev")
         .env("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970")
-        .args(["-s", "-C", SOURCE])
+        .args(["-C", SOURCE])
         .arg(format!("O={OBJECTS}"))
+}
+
+/// Shows how far make is, from what it says: `  CC      mm/memory.o` is a step.
+fn watch_steps(task: &mut Task, done: &mut u64, line: Option<&str>) {
+    if let Some(step) = line.and_then(|line| line.strip_prefix("  ")) {
+        *done += 1;
+        task.set(*done, step.split_whitespace().last().unwrap_or_default());
+    }
 }
 
 /// As many jobs as there are processors.

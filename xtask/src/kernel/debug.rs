@@ -118,16 +118,9 @@ impl Maker<'_> {
     fn build(&self) -> Result<()> {
         let mut task = self.ctx.ui.task("debug kernel: compiling", STEPS);
         let mut done = commands(self.objects);
-        let mut command = self
-            .make()
-            .args(["--no-silent", &super::jobs(), "bzImage", "modules"])
-            .command();
+        let mut command = self.make().args([&super::jobs(), "bzImage", "modules"]).command();
         run::logged(self.ctx, &mut command, "debug-build", |line| {
-            // `  CC      mm/memory.o`
-            if let Some(step) = line.and_then(|line| line.strip_prefix("  ")) {
-                done += 1;
-                task.set(done, step.split_whitespace().last().unwrap_or_default());
-            }
+            super::watch_steps(&mut task, &mut done, line);
         })?;
         task.finish();
         Ok(())

@@ -31,6 +31,9 @@ const LAYOUT: &str = "1";
 /// Source 1.8 GB, objects 0.3 GB, modules 0.2 GB.
 const MEGABYTES: u64 = 2800;
 
+/// About as many steps as `make modules_prepare` reports; only the bar depends on it.
+const STEPS: u64 = 230;
+
 /// The stock kernel of a series.
 ///
 /// Which version is taken is decided when the entry is made, and stays so: later runs need no network.
@@ -204,7 +207,7 @@ impl Maker<'_> {
     fn configure(&self, packaged: &str) -> Result<()> {
         let config = self.objects().join(".config");
         fs::write(&config, packaged)?;
-        self.run_make("olddefconfig", "configuring")?;
+        self.run_make("olddefconfig", "configuring", 0)?;
         let differences = config::differences(packaged, &super::read(&config)?);
         if differences.is_empty() {
             return Ok(());
@@ -218,7 +221,7 @@ impl Maker<'_> {
     }
 
     fn prepare(&self) -> Result<()> {
-        self.run_make("modules_prepare", "Rust metadata")?;
+        self.run_make("modules_prepare", "Rust metadata", STEPS)?;
         let release = super::read(&self.objects().join("include/config/kernel.release"))?;
         let wanted = &self.choice.release;
         ensure!(
@@ -231,10 +234,11 @@ impl Maker<'_> {
         Ok(())
     }
 
-    fn run_make(&self, target: &str, what: &str) -> Result<()> {
+    fn run_make(&self, target: &str, what: &str, steps: u64) -> Result<()> {
         let release = &self.choice.release;
         let suffix = release.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let task = self.ctx.ui.task(&format!("kernel {release}: {what}"), 0);
+        let mut task = self.ctx.ui.task(&format!("kernel {release}: {what}"), steps);
+        let mut done = 0;
         let make = super::make(self.root, &self.dir.join("source"), &self.objects());
         let make = make.args([
             &super::jobs(),
@@ -247,9 +251,7 @@ impl Maker<'_> {
             &mut make.command(),
             &format!("kernel-{target}"),
             |line| {
-                if let Some(line) = line {
-                    task.message(line);
-                }
+                super::watch_steps(&mut task, &mut done, line);
             },
         )
         .with_context(|| format!("{target} failed in {SOURCE} with {OBJECTS}"))?;
