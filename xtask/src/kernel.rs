@@ -139,8 +139,21 @@ pub enum Toolchain {
 }
 
 impl Kernel {
-    /// The kernel, fetched and built if it is not there yet.
+    /// The kernel to boot, fetched and built if it is not there yet.
     pub fn ensure(ctx: &Ctx, root: &Root, spec: &Spec) -> Result<Self> {
+        let kernel = Kernel::ensure_to_build(ctx, root, spec)?;
+        if kernel.image.exists() {
+            return Ok(kernel);
+        }
+        let message = format!(
+            "{spec} has no kernel to boot ({}): run `make bzImage` in it",
+            kernel.image.display()
+        );
+        Err(Failure::machinery(message))
+    }
+
+    /// The kernel to build modules for; there may be none to boot.
+    pub fn ensure_to_build(ctx: &Ctx, root: &Root, spec: &Spec) -> Result<Self> {
         match spec {
             Spec::Series(series) => stock::ensure(ctx, root, series),
             Spec::Debug => debug::ensure(ctx, root),

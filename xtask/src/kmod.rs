@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
     let spec = Spec::from_options(ctx, args.kernel.as_deref(), args.kernel_dir.as_deref(), true)?;
     let root = Root::ensure(ctx)?;
-    let kernel = Kernel::ensure(ctx, &root, &spec)?;
+    let kernel = Kernel::ensure_to_build(ctx, &root, &spec)?;
     println!("{}", build(ctx, &root, &kernel)?.display());
     Ok(ExitCode::SUCCESS)
 }
