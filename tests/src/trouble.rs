@@ -190,7 +190,7 @@ mod tests {
             ),
             (
                 "Memory cgroup out of memory: Killed process 7",
-                "memory ran out and a process was killed for it",
+                "a memory cgroup ran out and a process was killed for it",
             ),
         ] {
             let found = find(line).unwrap_or_else(|| panic!("not recognised: {line}"));

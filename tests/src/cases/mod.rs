@@ -16,6 +16,7 @@ mod fork;
 mod hostile;
 mod info;
 mod io;
+mod library;
 mod log;
 mod memory;
 mod mmap;
@@ -56,6 +57,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     model::TESTS,
     counter::TESTS,
     compat::TESTS,
+    library::TESTS,
     log::TESTS,
     python::TESTS,
     module::TESTS,

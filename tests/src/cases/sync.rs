@@ -33,6 +33,7 @@ tests![
     neighbours_are_not_edeadlk,
     one_range_too_many_is_enolck,
     max_ranges_is_a_parameter needs [ModuleFile],
+    the_segment_has_a_limit_of_all_its_ranges needs [Patience] within 240,
     many_ranges_end_in_any_order,
     status_and_generation_given_are_not_believed,
     a_refused_begin_holds_nothing,
@@ -348,6 +349,26 @@ fn max_ranges_is_a_parameter() {
     refused(handle.begin(ACCESS_READ, 1, 1, 0), Errno::ENOLCK);
     handle.end(ACCESS_READ, 0, 1).unwrap();
     handle.begin(ACCESS_READ, 1, 1, 0).unwrap();
+}
+
+fn the_segment_has_a_limit_of_all_its_ranges() {
+    let handles: Vec<_> = (0..16).map(|_| Handle::rw()).collect();
+    for (index, handle) in (0..).zip(&handles) {
+        for place in 0..1024 {
+            handle
+                .begin(ACCESS_READ, (index * 1024 + place) * 64, 1, 0)
+                .unwrap();
+        }
+    }
+    let one_more = Handle::rw();
+    assert_eq!(one_more.stat().unwrap().holders, 16384);
+    for deadline in [DEADLINE_NOW, DEADLINE_NEVER] {
+        refused(one_more.begin(ACCESS_READ, 1, 1, deadline), Errno::ENOLCK);
+    }
+    handles[7].end(ACCESS_READ, 7 * 1024 * 64, 1).unwrap();
+    one_more.begin(ACCESS_READ, 1, 1, 0).expect("one was given back");
+    drop(handles);
+    assert_eq!(one_more.stat().unwrap().holders, 1);
 }
 
 fn many_ranges_end_in_any_order() {

@@ -26,6 +26,8 @@ pub(crate) enum Need {
     Compat,
     /// The `rmmod` command.
     Rmmod,
+    /// Somebody who has the time: a test that is slow by nature.
+    Patience,
 }
 
 impl Need {
@@ -57,6 +59,10 @@ impl Need {
                 "the kernel has no pids controller of cgroup v2",
             ),
             Need::Compat => (compat::works(), "the kernel takes no 32-bit system calls"),
+            Need::Patience => (
+                std::env::var_os("SHMDEV_SLOW_TESTS").is_some(),
+                "it takes long (runs when SHMDEV_SLOW_TESTS is set)",
+            ),
             Need::Rmmod => (rmmod_path().is_some(), "there is no rmmod command"),
         };
         (!met).then(|| reason.to_owned())

@@ -16,20 +16,13 @@ pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod region;
 pub(crate) mod signal;
-#[path = "../../../kmod/uapi.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "the ABI is whole, whatever the tests use of it"
-)]
-mod uapi;
 
 pub(crate) use handle::Handle;
 pub(crate) use nix::Result;
 pub(crate) use nix::errno::Errno;
 pub(crate) use process::{Gate, Process};
 pub(crate) use region::{Addr, Region};
-pub(crate) use uapi::*;
+pub(crate) use shmdev::uapi::*;
 
 /// The page size of x86-64 and of every kernel these tests run on.
 pub(crate) const PAGE: usize = 4096;
