@@ -20,7 +20,7 @@ use super::{
     machine::{self, MachineArgs},
     outcome,
     protocol::{Exit, Job, ROOT_TAG},
-    qemu::Export,
+    qemu::{Engine, Export},
     session::{Output, Record},
     terminal,
 };
@@ -119,9 +119,11 @@ pub fn run_command(
     }
     let log = machine::log_path(ctx, "vm", &parts.kernel.name)?;
     if let Some(port) = machine.gdb {
+        // A package's kernel comes without its symbols.
+        let symbols = Some(parts.kernel.build.join("vmlinux")).filter(|path| path.exists());
+        let symbols = symbols.map_or(String::new(), |path| format!(" {}", path.display()));
         ctx.ui.step(&format!(
-            "waiting for a debugger: gdb {}/vmlinux -ex 'target remote :{port}'",
-            parts.kernel.build.display()
+            "waiting for a debugger: gdb{symbols} -ex 'target remote :{port}'"
         ));
     }
     let mut session = machine::start(ctx, parts, &machine, &log)?;
@@ -133,7 +135,7 @@ pub fn run_command(
     let record = session.run(&job, limits(machine.gdb.is_some()), &mut Standard);
     drop(raw);
     machine::note_times(&log, &record);
-    conclude(ctx, &record, &log)
+    conclude(ctx, &record, &log, machine.engine)
 }
 
 /// The boot has a limit; what the person runs has none.
@@ -148,15 +150,19 @@ fn limits(debugged: bool) -> Limits {
     }
 }
 
-fn conclude(ctx: &Ctx, record: &Record, log: &Path) -> Result<ExitCode> {
+fn conclude(ctx: &Ctx, record: &Record, log: &Path, engine: Engine) -> Result<ExitCode> {
     if let Some(Cut::Interrupted(signal)) = record.cut {
         return Ok(ExitCode::from(128 + signal as u8));
     }
     let Some(exit) = record.exit else {
         let text = fs::read(log).unwrap_or_default();
         let why = outcome::disaster(record, &String::from_utf8_lossy(&text));
+        let advice = match (engine, record.hello) {
+            (Engine::Kvm, None) => " The host's KVM may be unable to run a guest: try --accel tcg.",
+            _ => "",
+        };
         return Err(Failure::machinery(format!(
-            "{why}. The kernel's log is {}",
+            "{why}. The kernel's log is {}.{advice}",
             log.display()
         )));
     };
