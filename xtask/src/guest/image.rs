@@ -9,9 +9,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::{
     cpio::Archive,
@@ -71,31 +72,18 @@ pub struct Parts {
 
 /// Makes, or finds in the cache, all that a guest with this kernel needs.
 pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
-    let root = Root::ensure(ctx)?;
-    let kernel = Kernel::ensure(ctx, &root, spec)?;
-    if std::env::var_os("DEVHACK").is_some() {
-        let t = PathBuf::from("/work/main/target/guest/x86_64-unknown-linux-gnu/guest");
-        let b = |n: &str| {
-            if t.join(n).exists() {
-                t.join(n)
-            } else {
-                t.join("shmdev-init")
-            }
-        };
-        let programs = GuestBins {
-            init: b("shmdev-init"),
-            shmdev: b("shmdev"),
-            demo: b("demo"),
-            tests: b("shmdev-tests"),
-        };
-        let module = PathBuf::from("/work/feas/root/build/toy-7.3/toyshm.ko");
+    thread::scope(|scope| {
+        // The host's compiler makes the programs, so they need not wait for the root.
+        let programs = scope.spawn(|| guest_bins::build(ctx));
+        let root = Root::ensure(ctx)?;
+        let kernel = Kernel::ensure(ctx, &root, spec)?;
+        let module = kmod::build(ctx, &root, &kernel)?;
+        let programs = programs
+            .join()
+            .map_err(|_| anyhow!("building the guest's programs panicked"))??;
         let image = archive(ctx, &root, &kernel, &module, &programs)?.finish();
-        return Ok(Parts { root, kernel, image });
-    }
-    let module = kmod::build(ctx, &root, &kernel)?;
-    let programs = guest_bins::build(ctx)?;
-    let image = archive(ctx, &root, &kernel, &module, &programs)?.finish();
-    Ok(Parts { root, kernel, image })
+        Ok(Parts { root, kernel, image })
+    })
 }
 
 /// Runs the subcommand.
