@@ -7,7 +7,7 @@ use crate::harness::tests;
 use crate::sys::process::{End, exit_now, park, until};
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Gate, Handle, Process, Region, SIZE, STATUS_OWNER_DIED,
-    file, poll,
+    file,
 };
 
 tests![
@@ -18,12 +18,6 @@ tests![
     closing_the_handle_in_the_middle_of_a_write_leaves_a_mark,
     a_writer_that_crashes_leaves_a_mark,
     a_waiter_is_told_when_the_holder_is_killed,
-    the_mark_stays_until_a_write_is_completed,
-    readers_are_told_and_take_no_mark_away,
-    a_write_takes_the_mark_off_its_own_bytes_only,
-    a_second_death_in_the_marked_range_keeps_the_mark,
-    only_the_bytes_of_the_dead_are_marked,
-    a_death_is_not_a_generation,
     the_handle_lives_on_in_a_child_and_the_range_does_not,
     the_handle_lives_on_by_a_passed_descriptor_and_the_range_does_not,
     one_that_closed_its_descriptor_before_dying_still_counts,
@@ -31,15 +25,13 @@ tests![
     one_whose_descriptor_is_in_an_unread_queue_counts,
     a_mapping_that_lives_on_does_not_hold_ranges,
     the_ranges_of_a_living_sharer_stay,
-    sixty_four_marks_are_exact,
-    past_sixty_four_marks_nothing_is_forgotten,
     sixty_deaths_leave_nothing_held,
 ];
 
-const DIED: u32 = STATUS_OWNER_DIED;
+pub(super) const DIED: u32 = STATUS_OWNER_DIED;
 
 /// A process that holds these ranges by a handle of its own, and parks.
-fn holding(ranges: &[(u32, u64, u64)]) -> Process {
+pub(super) fn holding(ranges: &[(u32, u64, u64)]) -> Process {
     let held = Gate::new();
     let process = Process::fork(|| {
         let handle = Handle::rw();
@@ -54,13 +46,13 @@ fn holding(ranges: &[(u32, u64, u64)]) -> Process {
 }
 
 /// Kills a process in the middle of a write of this range.
-fn die_writing(offset: u64, len: u64) {
+pub(super) fn die_writing(offset: u64, len: u64) {
     holding(&[(ACCESS_WRITE, offset, len)]).kill();
 }
 
 /// The status that a reader of the range is told.
 #[track_caller]
-fn status(handle: &Handle, offset: u64, len: u64) -> u32 {
+pub(super) fn status(handle: &Handle, offset: u64, len: u64) -> u32 {
     let status = handle
         .begin(ACCESS_READ, offset, len, 0)
         .expect("the range is free")
@@ -71,7 +63,7 @@ fn status(handle: &Handle, offset: u64, len: u64) -> u32 {
 
 /// Writes the range properly; the status at its beginning.
 #[track_caller]
-fn complete(handle: &Handle, offset: u64, len: u64) -> u32 {
+pub(super) fn complete(handle: &Handle, offset: u64, len: u64) -> u32 {
     let status = handle
         .begin(ACCESS_WRITE, offset, len, 0)
         .expect("the range is free")
@@ -155,95 +147,6 @@ fn a_waiter_is_told_when_the_holder_is_killed() {
         waiter.join();
         complete(&observer, 0, 8);
     }
-}
-
-fn the_mark_stays_until_a_write_is_completed() {
-    let handle = Handle::rw();
-    die_writing(0, 8);
-    for _ in 0..3 {
-        let begun = handle.begin(ACCESS_READ, 0, 8, 0).unwrap();
-        assert_eq!(begun.status, DIED);
-        handle.end(ACCESS_READ, 0, 8).unwrap();
-    }
-    assert_eq!(complete(&handle, 0, 8), DIED, "who repairs it is told");
-    assert_eq!(status(&handle, 0, 8), 0);
-    assert_eq!(complete(&handle, 0, 8), 0);
-}
-
-fn readers_are_told_and_take_no_mark_away() {
-    die_writing(0, 8);
-    let readers: Vec<_> = (0..4).map(|_| Handle::ro()).collect();
-    for reader in &readers {
-        assert_eq!(reader.begin(ACCESS_READ, 4, 100, 0).unwrap().status, DIED);
-    }
-    for reader in &readers {
-        reader.end(ACCESS_READ, 4, 100).unwrap();
-    }
-    assert_eq!(status(&Handle::rw(), 0, 8), DIED);
-}
-
-fn a_write_takes_the_mark_off_its_own_bytes_only() {
-    let handle = Handle::rw();
-    die_writing(100, 100);
-    assert_eq!(complete(&handle, 120, 10), DIED);
-    assert_eq!(status(&handle, 120, 10), 0, "the middle was written");
-    for (offset, len) in [
-        (100, 20),
-        (119, 1),
-        (130, 1),
-        (130, 70),
-        (119, 12),
-        (0, SIZE as u64),
-    ] {
-        assert_eq!(status(&handle, offset, len), DIED, "[{offset}, {len})");
-    }
-    complete(&handle, 0, 120);
-    assert_eq!(status(&handle, 0, 130), 0);
-    assert_eq!(status(&handle, 0, 131), DIED);
-    complete(&handle, 130, 1000);
-    assert_eq!(status(&handle, 0, SIZE as u64), 0);
-}
-
-fn a_second_death_in_the_marked_range_keeps_the_mark() {
-    let handle = Handle::rw();
-    die_writing(0, 8);
-    let process = holding(&[(ACCESS_WRITE, 4, 8)]);
-    process.kill();
-    assert_eq!(status(&handle, 0, 1), DIED);
-    assert_eq!(status(&handle, 11, 1), DIED);
-    complete(&handle, 0, 12);
-    assert_eq!(status(&handle, 0, SIZE as u64), 0);
-}
-
-fn only_the_bytes_of_the_dead_are_marked() {
-    let handle = Handle::rw();
-    holding(&[
-        (ACCESS_WRITE, 10, 10),
-        (ACCESS_READ, 40, 10),
-        (ACCESS_WRITE, 60, 1),
-    ])
-    .kill();
-    for byte in 0..80 {
-        let marked = (10..20).contains(&byte) || byte == 60;
-        assert_eq!(status(&handle, byte, 1) == DIED, marked, "byte {byte}");
-    }
-}
-
-fn a_death_is_not_a_generation() {
-    let handle = Handle::rw();
-    let generation = handle.generation();
-    let mapping = handle.whole();
-    Process::fork(|| {
-        Handle::rw().begin(ACCESS_WRITE, 0, 8, 0).unwrap();
-        mapping.set(0, 1);
-    })
-    .join();
-    assert_eq!(handle.fdinfo()["generation"], generation.to_string());
-    assert!(
-        !poll::is_readable(&handle),
-        "a write that was not completed is no write"
-    );
-    assert_eq!(handle.generation(), generation);
 }
 
 fn the_handle_lives_on_in_a_child_and_the_range_does_not() {
@@ -415,43 +318,6 @@ fn the_ranges_of_a_living_sharer_stay() {
     refused(observer.begin(ACCESS_READ, 100, 8, 0), Errno::EAGAIN);
     shared.end(ACCESS_WRITE, 100, 8).unwrap();
     assert_eq!(status(&observer, 100, 8), 0);
-}
-
-/// Leaves this many separate marks of four bytes, ten bytes apart.
-fn leave_marks(count: u64) {
-    let ranges: Vec<_> = (0..count).map(|index| (ACCESS_WRITE, index * 10, 4)).collect();
-    holding(&ranges).kill();
-}
-
-fn sixty_four_marks_are_exact() {
-    let handle = Handle::rw();
-    leave_marks(64);
-    for index in 0..64 {
-        assert_eq!(status(&handle, index * 10, 4), DIED, "mark {index}");
-        assert_eq!(
-            status(&handle, index * 10 + 4, 6),
-            0,
-            "between {index} and the next"
-        );
-    }
-}
-
-fn past_sixty_four_marks_nothing_is_forgotten() {
-    let handle = Handle::rw();
-    leave_marks(100);
-    let mut joined = 0;
-    for index in 0..100 {
-        assert_eq!(status(&handle, index * 10, 1), DIED, "mark {index}");
-        assert_eq!(status(&handle, index * 10 + 3, 1), DIED, "mark {index}");
-        joined += u32::from(status(&handle, index * 10 + 4, 6) == DIED);
-    }
-    assert_eq!(
-        joined, 36,
-        "a hundred marks in sixty-four: thirty-six gaps are closed, and no more"
-    );
-    assert_eq!(status(&handle, 1000, SIZE as u64 - 1000), 0);
-    complete(&handle, 0, 1000);
-    assert_eq!(status(&handle, 0, SIZE as u64), 0);
 }
 
 fn sixty_deaths_leave_nothing_held() {

@@ -18,6 +18,7 @@ mod info;
 mod io;
 mod library;
 mod log;
+mod marks;
 mod memory;
 mod mmap;
 mod model;
@@ -53,6 +54,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     wait::TESTS,
     fairness::TESTS,
     death::TESTS,
+    marks::TESTS,
     owner::TESTS,
     model::TESTS,
     counter::TESTS,

@@ -59,12 +59,8 @@ impl Reader {
 fn message(record: &str) -> Option<String> {
     let (prefix, rest) = record.split_once(';')?;
     let priority: u32 = prefix.split(',').next()?.parse().ok()?;
-    let text = rest
-        .lines()
-        .take_while(|line| !line.starts_with(' '))
-        .collect::<Vec<_>>()
-        .join("\n");
-    (priority >> 3 == 0).then_some(text)
+    let text = rest.lines().next()?;
+    (priority >> 3 == 0).then(|| text.to_owned())
 }
 
 /// What is troubling about these messages: a paragraph that shows them all from the first bad one on, if there is one.
@@ -94,6 +90,14 @@ mod tests {
             Some("NET: Registered protocol family 10")
         );
         assert_eq!(message("4,1,2,-,caller=T1;a;b\n").as_deref(), Some("a;b"));
+    }
+
+    #[test]
+    fn a_text_that_begins_with_a_space_is_a_text() {
+        assert_eq!(
+            message("4,1,2,-; dump_stack_lvl+0x1/0x2\n").as_deref(),
+            Some(" dump_stack_lvl+0x1/0x2")
+        );
     }
 
     #[test]
