@@ -115,7 +115,11 @@ pub const PATTERNS: &[Pattern] = &[
     pattern("BUG:", "the kernel found a bug"),
     pattern("WARNING:", "the kernel warned about itself"),
     pattern("INFO: task", "a task hung"),
-    pattern("Call Trace:", "the kernel printed a stack"),
+    // Not every stack: the kernel also prints one when it fails to get memory of its own, as fault injection makes it.
+    pattern(
+        "[shmdev]",
+        "the kernel printed a stack that leads through the module",
+    ),
     pattern(
         "------------[ cut here ]------------",
         "the kernel warned about itself",
@@ -209,6 +213,8 @@ mod tests {
             "rcu: Preemptible hierarchical RCU implementation.",
             "rcu: \tRCU debug extended QS entry/exit.",
             "shmdev: loading out-of-tree module taints kernel.",
+            "Modules linked in: shmdev(O) 9p 9pnet_virtio",
+            "exe: vmalloc error: size 32768, align 0x8000, vm_struct allocation failed, mode:0xdc0",
             "shmdev: module verification failed: signature and/or required key missing - tainting kernel",
             "Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar",
             "kmemleak: Kernel memory leak detector initialized (mem pool available: 15648)",

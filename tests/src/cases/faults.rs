@@ -27,9 +27,8 @@ tests![
     loading_survives_failures needs [FaultInjection, ModuleFile] within 400,
 ];
 
-/// Makes the allocations that matter eligible (by default, those that may sleep are not), without a word in the log:
-/// objects, and pages from this order on.
-fn arm(pages_from: u32) -> File {
+/// Makes the allocations that matter eligible (by default, those that may sleep are not), without a word in the log.
+fn arm() -> File {
     for (kind, knobs) in [
         ("failslab", &["ignore-gfp-wait"][..]),
         ("fail_page_alloc", &["ignore-gfp-wait", "ignore-gfp-highmem"][..]),
@@ -44,7 +43,7 @@ fn arm(pages_from: u32) -> File {
             std::fs::write(folder.join(knob), "N").unwrap();
         }
         if kind == "fail_page_alloc" {
-            std::fs::write(folder.join("min-order"), pages_from.to_string()).unwrap();
+            std::fs::write(folder.join("min-order"), "0").unwrap();
         }
     }
     OpenOptions::new()
@@ -55,16 +54,8 @@ fn arm(pages_from: u32) -> File {
 }
 
 /// Calls `body` with its first, second, ... failure injected. `check` looks at each outcome.
-fn sweep<T>(step: impl Fn(u32) -> u32, body: impl FnMut() -> T, check: impl FnMut(T)) {
-    sweep_with(arm(0), step, body, check);
-}
-
-fn sweep_with<T>(
-    knob: File,
-    step: impl Fn(u32) -> u32,
-    mut body: impl FnMut() -> T,
-    mut check: impl FnMut(T),
-) {
+fn sweep<T>(step: impl Fn(u32) -> u32, mut body: impl FnMut() -> T, mut check: impl FnMut(T)) {
+    let knob = arm();
     let mut nth = 1;
     loop {
         knob.write_all_at(nth.to_string().as_bytes(), 0).unwrap();
@@ -175,9 +166,7 @@ fn fork_survives_failures() {
     let mapping = handle.window(0, 4 * PAGE);
     mapping.unmap(PAGE, PAGE).unwrap();
     assert_eq!(handle.nattch(), 2);
-    sweep_with(
-        // Objects alone, no pages: of a stack that it cannot have, the kernel itself complains in the log.
-        arm(20),
+    sweep(
         // A fork makes hundreds of allocations; the first ones and then every few will do.
         |nth| nth + 1 + nth / 24,
         || Process::try_fork(|| ()),
