@@ -77,7 +77,7 @@ pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
         let programs = scope.spawn(|| guest_bins::build(ctx));
         let root = Root::ensure(ctx)?;
         let kernel = Kernel::ensure(ctx, &root, spec)?;
-        let module = kmod::build(ctx, &root, &kernel)?;
+        let module = kmod::build_stripped(ctx, &root, &kernel)?;
         let programs = programs
             .join()
             .map_err(|_| anyhow!("building the guest's programs panicked"))??;
