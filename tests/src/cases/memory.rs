@@ -18,6 +18,8 @@ tests![
     kmemleak_finds_nothing needs [ModuleFile, Kmemleak] within 240,
 ];
 
+/// Says something only where the kernel does not zero every allocation by itself: the runner boots with
+/// `init_on_alloc=0`.
 fn memory_of_an_earlier_segment_is_never_seen() {
     let _module = Reloaded::afterwards();
     // The same sizes again get the same pages; others get parts of them.
