@@ -381,7 +381,7 @@ fn race(rounds: u32, deadline: impl Fn() -> u64 + Sync, disturb: impl Fn(i32), e
 fn signals_and_grants_race_without_loss() {
     signal::catch(libc::SIGUSR1, 0);
     race(
-        300,
+        150,
         || DEADLINE_NEVER,
         |thread| signal::signal_thread(thread, libc::SIGUSR1),
         Errno::EINTR,
@@ -389,5 +389,5 @@ fn signals_and_grants_race_without_loss() {
 }
 
 fn deadlines_and_grants_race_without_loss() {
-    race(300, || now_ns() + 300_000, |_| (), Errno::ETIMEDOUT);
+    race(150, || now_ns() + 300_000, |_| (), Errno::ETIMEDOUT);
 }
