@@ -46,7 +46,7 @@ module! {
         },
         mode: u16 {
             default: 0o600,
-            description: "Permission bits of /dev/shmdev, 0 to 0777 (default 0600)",
+            description: "Permission bits of /dev/shmdev, 1 to 0777 (default 0600)",
         },
         max_ranges: u32 {
             default: 1024,
@@ -70,7 +70,7 @@ impl kernel::InPlaceModule for Shmdev {
             let default_size = value::<u64>(module_parameters::default_size.value());
             let mode = value::<u16>(module_parameters::mode.value());
             let max_ranges = value::<u32>(module_parameters::max_ranges.value());
-            if mode > 0o777 || !(1..=TABLE_MAX).contains(&max_ranges) {
+            if !(1..=0o777).contains(&mode) || !(1..=TABLE_MAX).contains(&max_ranges) {
                 return Err(EINVAL);
             }
             let default_segment = Segment::create(0, default_size)?;

@@ -63,8 +63,9 @@ const IDLE: Duration = Duration::from_secs(300);
 /// All of a guest's tests, on a slow host, on the debug kernel.
 const OVERALL: Duration = Duration::from_secs(3600);
 
-/// What turns each sign of a broken kernel into an end that cannot be overlooked.
-const STRICT: [&str; 2] = ["panic_on_warn=1", "hung_task_panic=1"];
+/// What turns each sign of a broken kernel into an end that cannot be overlooked, and keeps the kernel from zeroing
+/// what the module ought to.
+const STRICT: [&str; 3] = ["panic_on_warn=1", "hung_task_panic=1", "init_on_alloc=0"];
 
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
