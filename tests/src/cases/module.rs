@@ -192,7 +192,14 @@ fn limits_out_of_range_are_einval() {
 }
 
 fn modes_out_of_range_are_einval() {
-    each_is_einval(&["mode=0", "mode=01000", "mode=010666", "mode=65535", "mode=-1", "mode=rw"]);
+    each_is_einval(&[
+        "mode=0",
+        "mode=01000",
+        "mode=010666",
+        "mode=65535",
+        "mode=-1",
+        "mode=rw",
+    ]);
 }
 
 fn memory_that_cannot_be_had_is_enomem() {
