@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    cache::{self, Lock},
+    cache::{self, Kind, Lock},
     ctx::Ctx,
     debian::Recipe,
     disk,
@@ -56,7 +56,7 @@ pub struct Archive<'a> {
 impl<'a> Archive<'a> {
     /// Fetches the package lists.
     pub fn open(ctx: &'a Ctx, root: &'a Root) -> Result<Self> {
-        let (dir, lock) = ctx.cache.workspace(&ctx.ui, "debs", "kernels")?;
+        let (dir, lock) = ctx.cache.workspace(&ctx.ui, Kind::Debs, "kernels")?;
         for part in ["lists/partial", "archives/partial"] {
             cache::create_dir(&dir.join(part))?;
         }
@@ -137,14 +137,11 @@ impl<'a> Archive<'a> {
             .iter()
             .map(|package| format!("{package}={version}"))
             .collect();
-        let download = || {
-            self.apt("apt-get")
-                .arg("download")
-                .chdir("/var/cache/apt/archives")
-        };
+        let download = |dir| self.apt("apt-get").arg("download").chdir(dir);
+        // Where the files are already, apt would leave them out.
         let uris = run::output(
             self.ctx,
-            &mut download().arg("--print-uris").args(&wanted).command(),
+            &mut download("/tmp").arg("--print-uris").args(&wanted).command(),
         )?;
         let files = parse_uris(&uris);
         let total = files.iter().map(|(_, size)| size).sum();
@@ -161,7 +158,7 @@ impl<'a> Archive<'a> {
             &format!("kernel packages {version} ({})", disk::human(total)),
             total,
         );
-        run::logged(self.ctx, &mut download().args(&wanted).command(), "apt-download", |line| {
+        run::logged(self.ctx, &mut download("/var/cache/apt/archives").args(&wanted).command(), "apt-download", |line| {
             if line.is_none() {
                 task.set(so_far(), "");
             }
