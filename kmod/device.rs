@@ -4,7 +4,8 @@
 //!
 //! # Locks
 //!
-//! `Handle::inner`, then nothing of the module's. `Segment::ranges` is taken on its own.
+//! `mmap_lock` (the kernel's), then `Handle::inner`, then nothing of the module's.
+//! `Segment::ranges` is taken on its own.
 
 use crate::{
     missing::{
@@ -16,7 +17,7 @@ use crate::{
         },
         park::Deadline,
         process::{
-            current_is_exiting,
+            current_process_is_exiting,
             ExitQueue,
             ExitWatch,
             ProcessExit,
@@ -47,6 +48,7 @@ use kernel::{
     seq_print,
     sync::{
         Arc,
+        ArcBorrow,
         Mutex,
         SetOnce, //
     },
@@ -129,13 +131,18 @@ impl Handle {
         }
     }
 
-    fn stat(&self) -> uapi::Stat {
+    fn stat(&self, mut writer: UserSliceWriter) -> Result {
         let stat = self.segment().stat();
+        writer.write(&stat)?;
         self.seen.set(stat.generation);
-        stat
+        Ok(())
     }
 
-    fn sync(this: &Arc<Self>, mut reader: UserSliceReader, mut writer: UserSliceWriter) -> Result {
+    fn sync(
+        this: ArcBorrow<'_, Self>,
+        mut reader: UserSliceReader,
+        mut writer: UserSliceWriter,
+    ) -> Result {
         let mut arg = reader.read::<uapi::SyncRange>()?;
         let access = match arg.access {
             uapi::ACCESS_READ => Access::Read,
@@ -154,7 +161,7 @@ impl Handle {
     }
 
     fn sync_begin(
-        this: &Arc<Self>,
+        this: ArcBorrow<'_, Self>,
         range: Range,
         access: Access,
         arg: &mut uapi::SyncRange,
@@ -163,7 +170,7 @@ impl Handle {
         let deadline = match arg.deadline_ns {
             uapi::DEADLINE_NOW => None,
             uapi::DEADLINE_NEVER => Some(Deadline::Never),
-            ns => Some(Deadline::At(i64::try_from(ns)?)),
+            ns => Some(Deadline::monotonic(i64::try_from(ns)?)),
         };
         let allowed = match access {
             Access::Read => this.mode.read,
@@ -222,11 +229,11 @@ impl Handle {
     }
 
     /// Sees to it that what the current process begins will be dropped when it exits.
-    fn watch_current_process(this: &Arc<Self>) -> Result {
+    fn watch_current_process(this: ArcBorrow<'_, Self>) -> Result {
         let process = ProcessKey::current();
         let mut inner = this.inner.lock();
         if !inner.watches.iter().any(|watch| watch.process() == process) {
-            let watch = ExitWatch::current(this.clone(), this.device.exits.clone())?;
+            let watch = ExitWatch::current(this.into(), this.device.exits.clone())?;
             inner.watches.push(watch, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(())
@@ -270,8 +277,9 @@ impl Operations for Handle {
 
     fn flush(&self) {
         // A process that exits is missed here only if it has closed its descriptors before or
-        // shares their table: its watch tells of those, but later.
-        if current_is_exiting() {
+        // shares their table: its watch tells of those, but later. A mere thread that exits drops
+        // nothing.
+        if current_process_is_exiting() {
             if let Some(segment) = self.segment.as_ref() {
                 segment.process_exited(self.token.get(), ProcessKey::current());
             }
@@ -319,11 +327,11 @@ impl Operations for Handle {
         mapping.map(self.segment().clone())
     }
 
-    fn ioctl(this: &Arc<Self>, command: u32, argument: usize) -> Result {
+    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result {
         let user = |size| UserSlice::new(UserPtr::from_addr(argument), size);
         match command {
             uapi::IOC_INFO => user(size_of::<uapi::Info>()).writer().write(&this.info()),
-            uapi::IOC_STAT => user(size_of::<uapi::Stat>()).writer().write(&this.stat()),
+            uapi::IOC_STAT => this.stat(user(size_of::<uapi::Stat>()).writer()),
             uapi::IOC_SYNC => {
                 let (reader, writer) = user(size_of::<uapi::SyncRange>()).reader_writer();
                 Self::sync(this, reader, writer)
@@ -332,8 +340,8 @@ impl Operations for Handle {
         }
     }
 
-    fn polled(&self) -> Result<Arc<Segment>> {
-        Ok(self.segment().clone())
+    fn polled(&self) -> &Segment {
+        self.segment()
     }
 
     fn poll(&self) -> u32 {

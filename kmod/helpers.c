@@ -8,11 +8,14 @@
 
 #include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/time_namespace.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -37,6 +40,13 @@ gfp_t shmdev_gfp_segment(bool large)
 	return gfp | (large ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
 }
 
+/* As realloc, for what describes a segment: charged, and no reason to call the OOM killer. */
+void *shmdev_kvrealloc(const void *old, size_t size);
+void *shmdev_kvrealloc(const void *old, size_t size)
+{
+	return kvrealloc(old, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+}
+
 unsigned long shmdev_totalram_pages(void);
 unsigned long shmdev_totalram_pages(void)
 {
@@ -57,10 +67,27 @@ void *shmdev_page_address(const struct page *page)
 
 /* Mappings */
 
-void shmdev_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags);
-void shmdev_vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+/*
+ * VM_SHARED is not set for a file that is not open for writing, and the binding of VM_MAYSHARE has
+ * another flag's value in Linux 7.2.
+ */
+bool shmdev_vma_is_shared(const struct vm_area_struct *vma);
+bool shmdev_vma_is_shared(const struct vm_area_struct *vma)
 {
-	vm_flags_clear(vma, flags);
+	return vma->vm_flags & VM_MAYSHARE;
+}
+
+bool shmdev_vma_is_cow(const struct vm_area_struct *vma);
+bool shmdev_vma_is_cow(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+void shmdev_vma_clear_exec(struct vm_area_struct *vma);
+void shmdev_vma_clear_exec(struct vm_area_struct *vma)
+{
+	vm_flags_clear(vma, VM_EXEC | VM_MAYEXEC);
+	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
 }
 
 bool shmdev_read_implies_exec(void);
@@ -85,10 +112,25 @@ void shmdev_set_current_state(unsigned int state)
 	set_current_state(state);
 }
 
-bool shmdev_current_exiting(void);
-bool shmdev_current_exiting(void)
+/* Sleeps until woken, or until the time if there is one: then it returns 0. */
+int shmdev_schedule_until(ktime_t *expires);
+int shmdev_schedule_until(ktime_t *expires)
 {
-	return current->flags & PF_EXITING;
+	return schedule_hrtimeout_range(expires, READ_ONCE(current->timer_slack_ns),
+					HRTIMER_MODE_ABS);
+}
+
+ktime_t shmdev_monotonic_to_host(ktime_t time);
+ktime_t shmdev_monotonic_to_host(ktime_t time)
+{
+	return timens_ktime_to_host(CLOCK_MONOTONIC, time);
+}
+
+/* Whether the last thread of the current process is exiting. */
+bool shmdev_current_process_exiting(void);
+bool shmdev_current_process_exiting(void)
+{
+	return (current->flags & PF_EXITING) && !atomic_read(&current->signal->live);
 }
 
 bool shmdev_fatal_signal_pending(void);
@@ -132,7 +174,7 @@ struct workqueue_struct *shmdev_alloc_workqueue(void)
 
 /* Tokens: small numbers, handed out in a circle so that a freed one rests before it comes again. */
 
-static DEFINE_XARRAY_FLAGS(shmdev_tokens, XA_FLAGS_ALLOC1);
+static DEFINE_XARRAY_FLAGS(shmdev_tokens, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 static u32 shmdev_next_token;
 
 int shmdev_token_alloc(u32 *token, u32 max);

@@ -117,18 +117,18 @@ impl Segment {
             return Err(EINVAL);
         }
         let count = usize::try_from(size.div_ceil(PAGE_SIZE as u64))?;
-        let pages = Pages::allocate(count)?;
         Arc::pin_init(
-            pin_init!(Self {
+            try_pin_init!(Self {
                 id,
                 size,
-                pages,
+                // Now that all else is allocated: what is left to go wrong is the pages.
+                pages: Pages::allocate(count)?,
                 mappings: Atomic::new(0),
                 handles: Atomic::new(0),
                 generation: Generation::new(),
                 ranges <- new_mutex!(RangeTable::new(), "shmdev::Segment::ranges"),
                 changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
-            }),
+            }? Error),
             GFP_KERNEL_ACCOUNT,
         )
     }
@@ -273,8 +273,9 @@ impl Segment {
         }
         match wake {
             Wake::Deadline => Err(ETIMEDOUT()),
+            Wake::Signal => Err(ERESTARTSYS),
             // Woken without a grant: the request was dropped with its owner.
-            Wake::Signal | Wake::Unparked => Err(ERESTARTSYS),
+            Wake::Unparked => Err(EINTR),
         }
     }
 

@@ -61,6 +61,7 @@ struct Shmdev {
     /// been refused.
     #[pin]
     registration: Registration<Handle>,
+    _announcement: Announcement,
     _farewell: Farewell,
 }
 
@@ -73,8 +74,8 @@ impl kernel::InPlaceModule for Shmdev {
             if !(1..=0o777).contains(&mode) || !(1..=TABLE_MAX).contains(&max_ranges) {
                 return Err(EINVAL);
             }
-            let default_segment = Segment::create(0, default_size)?;
             let exits = Arc::new(ExitQueue::new()?, GFP_KERNEL)?;
+            let default_segment = Segment::create(0, default_size)?;
             let device = Device {
                 default_segment,
                 max_ranges,
@@ -85,7 +86,7 @@ impl kernel::InPlaceModule for Shmdev {
                 _farewell: Farewell { exits },
                 // Last: once registered, files can be opened.
                 registration <- Registration::register(c_str!("shmdev"), mode, device),
-                _: { pr_info!("loaded, default segment of {} bytes\n", default_size) },
+                _announcement: Announcement::new(default_size),
             }? Error))
         })
     }
@@ -94,6 +95,22 @@ impl kernel::InPlaceModule for Shmdev {
 /// The value of a parameter, which is lent in Linux 7.2 and given in later versions.
 fn value<T: Copy>(parameter: impl Borrow<T>) -> T {
     *parameter.borrow()
+}
+
+/// Says in the log that the module was loaded, and when it goes.
+struct Announcement;
+
+impl Announcement {
+    fn new(default_size: u64) -> Self {
+        pr_info!("loaded, default segment of {} bytes\n", default_size);
+        Self
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        pr_info!("unloaded\n");
+    }
 }
 
 /// Ends the module when everything else of it is gone.
@@ -105,6 +122,5 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         // What the last handles left under way must be over before the code goes.
         self.exits.flush();
-        pr_info!("unloaded\n");
     }
 }

@@ -33,12 +33,11 @@ use kernel::{
         IovIterSource, //
     },
     mm::virt::VmaNew,
-    new_mutex,
     prelude::*,
     seq_file::SeqFile,
     sync::{
         Arc,
-        Mutex, //
+        ArcBorrow, //
     },
     types::{
         ForeignOwnable,
@@ -108,10 +107,10 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     fn mmap(&self, mapping: NewMapping<'_>) -> Result;
 
     /// An ioctl, from 64-bit or 32-bit processes.
-    fn ioctl(this: &Arc<Self>, command: u32, argument: usize) -> Result;
+    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result;
 
-    /// What this file is to poll; the first answer holds for good.
-    fn polled(&self) -> Result<Arc<Self::Polled>>;
+    /// What this file polls. It is borrowed for as long as the file is open.
+    fn polled(&self) -> &Self::Polled;
 
     /// Which [`events`] there are now.
     fn poll(&self) -> u32;
@@ -178,24 +177,6 @@ impl<T: Operations> PinnedDrop for Registration<T> {
     }
 }
 
-/// What `private_data` of a file points to.
-#[pin_data]
-struct OpenFile<T: Operations> {
-    operations: Arc<T>,
-    /// Keeps what the file polls for as long as the file: set once.
-    #[pin]
-    polled: Mutex<Option<Arc<T::Polled>>>,
-}
-
-impl<T: Operations> OpenFile<T> {
-    fn new(operations: Arc<T>) -> impl PinInit<Self> {
-        pin_init!(Self {
-            operations,
-            polled <- new_mutex!(None, "shmdev::OpenFile::polled"),
-        })
-    }
-}
-
 struct Vtable<T>(PhantomData<T>);
 
 impl<T: Operations> Vtable<T> {
@@ -230,9 +211,9 @@ impl<T: Operations> Vtable<T> {
     /// # Safety
     ///
     /// `file` must be a file that [`Self::open`] opened, and not be released for `'a`.
-    unsafe fn open_file<'a>(file: *const bindings::file) -> Pin<&'a OpenFile<T>> {
-        // SAFETY: `open` set the private data to the box, which `release` takes back.
-        unsafe { Pin::<KBox<OpenFile<T>>>::borrow((*file).private_data) }
+    unsafe fn operations<'a>(file: *const bindings::file) -> ArcBorrow<'a, T> {
+        // SAFETY: `open` set the private data to the reference, which `release` takes back.
+        unsafe { Arc::borrow((*file).private_data) }
     }
 
     /// # Safety
@@ -246,9 +227,8 @@ impl<T: Operations> Vtable<T> {
             // SAFETY: The file is valid, and nobody else knows it yet.
             let mode = OpenMode::of(unsafe { File::from_raw_file(file) });
             let operations = T::open(&registration.device, mode)?;
-            let open_file = KBox::pin_init(OpenFile::new(operations), GFP_KERNEL_ACCOUNT)?;
             // SAFETY: The file is ours to set up.
-            unsafe { (*file).private_data = open_file.into_foreign() };
+            unsafe { (*file).private_data = operations.into_foreign() };
             Ok(0)
         })
     }
@@ -258,7 +238,7 @@ impl<T: Operations> Vtable<T> {
     /// `file` must be open.
     unsafe extern "C" fn flush(file: *mut bindings::file, _id: bindings::fl_owner_t) -> c_int {
         // SAFETY: The file is open.
-        unsafe { Self::open_file(file) }.operations.flush();
+        unsafe { Self::operations(file) }.flush();
         0
     }
 
@@ -267,8 +247,8 @@ impl<T: Operations> Vtable<T> {
     /// `file` must be on its way to be freed.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: No other operation runs or will run on the file, so the box may be taken back.
-        let open_file = unsafe { Pin::<KBox<OpenFile<T>>>::from_foreign((*file).private_data) };
-        open_file.operations.release();
+        let operations: Arc<T> = unsafe { Arc::from_foreign((*file).private_data) };
+        operations.release();
         0
     }
 
@@ -281,7 +261,7 @@ impl<T: Operations> Vtable<T> {
         whence: c_int,
     ) -> Offset {
         // SAFETY: The file is open.
-        let size = unsafe { Self::open_file(file) }.operations.size();
+        let size = unsafe { Self::operations(file) }.size();
         match size.and_then(|size| Ok(Offset::try_from(size)?)) {
             // SAFETY: The file is open.
             Ok(size) => unsafe {
@@ -299,11 +279,11 @@ impl<T: Operations> Vtable<T> {
         iter: *mut bindings::iov_iter,
     ) -> isize {
         // SAFETY: The kiocb is valid and ours for the call, and its file is open.
-        let (open_file, position) =
-            unsafe { (Self::open_file((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
+        let (operations, position) =
+            unsafe { (Self::operations((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
         // SAFETY: The iterator is valid, and its direction is that of a read.
         let to = unsafe { IovIterDest::from_raw(iter) };
-        Self::advance(position, |at| open_file.operations.read(at, to))
+        Self::advance(position, |at| operations.read(at, to))
     }
 
     /// # Safety
@@ -316,12 +296,12 @@ impl<T: Operations> Vtable<T> {
         // SAFETY: The kiocb is valid.
         let append = unsafe { ffi::shmdev_iocb_append(kiocb) };
         // SAFETY: The kiocb is valid and ours for the call, and its file is open.
-        let (open_file, position) =
-            unsafe { (Self::open_file((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
+        let (operations, position) =
+            unsafe { (Self::operations((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
         // SAFETY: The iterator is valid, and its direction is that of a write.
         let from = unsafe { IovIterSource::from_raw(iter) };
         Self::advance(position, |at| {
-            open_file.operations.write((!append).then_some(at), from)
+            operations.write((!append).then_some(at), from)
         })
     }
 
@@ -352,8 +332,8 @@ impl<T: Operations> Vtable<T> {
         // SAFETY: The vma is being set up.
         let vma = unsafe { VmaNew::from_raw(vma) };
         // SAFETY: The file is open.
-        let open_file = unsafe { Self::open_file(file) };
-        from_result(|| open_file.operations.mmap(NewMapping::new(vma)).map(|()| 0))
+        let operations = unsafe { Self::operations(file) };
+        from_result(|| operations.mmap(NewMapping::new(vma)).map(|()| 0))
     }
 
     /// # Safety
@@ -365,8 +345,8 @@ impl<T: Operations> Vtable<T> {
         argument: c_ulong,
     ) -> c_long {
         // SAFETY: The file is open.
-        let open_file = unsafe { Self::open_file(file) };
-        from_result(|| T::ioctl(&open_file.operations, command, argument).map(|()| 0))
+        let operations = unsafe { Self::operations(file) };
+        from_result(|| T::ioctl(operations, command, argument).map(|()| 0))
     }
 
     /// # Safety
@@ -377,22 +357,13 @@ impl<T: Operations> Vtable<T> {
         table: *mut bindings::poll_table_struct,
     ) -> bindings::__poll_t {
         // SAFETY: The file is open.
-        let open_file = unsafe { Self::open_file(file) };
-        {
-            let mut polled = open_file.polled.lock();
-            if polled.is_none() {
-                match open_file.operations.polled() {
-                    Ok(object) => *polled = Some(object),
-                    Err(_) => return bindings::POLLERR,
-                }
-            }
-            if let Some(object) = &*polled {
-                // SAFETY: The pointers are those of this call. The object, which owns the queue,
-                // stays in `polled` until the file was released.
-                unsafe { object.poll_queue().register(file, table) };
-            }
-        }
-        open_file.operations.poll()
+        let operations = unsafe { Self::operations(file) };
+        // SAFETY: The file is open until it is released, and until then the value lives.
+        let for_the_file = unsafe { &*core::ptr::from_ref::<T>(&operations) };
+        // SAFETY: The pointers are those of this call. The queue was borrowed for as long as the
+        // file is open.
+        unsafe { for_the_file.polled().poll_queue().register(file, table) };
+        operations.poll()
     }
 
     /// # Safety
@@ -400,7 +371,7 @@ impl<T: Operations> Vtable<T> {
     /// `file` must be open, and `lines` be valid and used by nobody else.
     unsafe extern "C" fn show_fdinfo(lines: *mut bindings::seq_file, file: *mut bindings::file) {
         // SAFETY: By the caller's promise.
-        let (open_file, lines) = unsafe { (Self::open_file(file), SeqFile::from_raw(lines)) };
-        open_file.operations.show_fdinfo(lines);
+        let (operations, lines) = unsafe { (Self::operations(file), SeqFile::from_raw(lines)) };
+        operations.show_fdinfo(lines);
     }
 }

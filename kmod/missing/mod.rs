@@ -3,7 +3,8 @@
 //! What the `kernel` crate lacks, written as it would write it.
 //!
 //! This is the only place of the module with `unsafe` in it: code outside builds on the safe
-//! interfaces of these files. Nothing here knows what shmdev is for.
+//! interfaces of these files. Nothing here knows what shmdev is for, but for `abi`, which says that
+//! its structures may be copied as bytes.
 
 #![allow(unsafe_code)]
 

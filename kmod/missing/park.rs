@@ -25,8 +25,16 @@ use kernel::{
 pub(crate) enum Deadline {
     /// For as long as it takes.
     Never,
-    /// Until this many nanoseconds of CLOCK_MONOTONIC.
-    At(i64),
+    /// Until this time of the kernel's CLOCK_MONOTONIC, in nanoseconds.
+    At(bindings::ktime_t),
+}
+
+impl Deadline {
+    /// At this many nanoseconds of CLOCK_MONOTONIC as the current task sees it.
+    pub(crate) fn monotonic(ns: i64) -> Self {
+        // SAFETY: Looks at the current task's time namespace.
+        Self::At(unsafe { ffi::shmdev_monotonic_to_host(ns) })
+    }
 }
 
 /// Why [`Parking::park`] returned.
@@ -69,7 +77,7 @@ impl Parking {
             unparked: Atomic::new(0),
         };
         Ok(Self {
-            unparker: Arc::new(unparker, GFP_KERNEL)?,
+            unparker: Arc::new(unparker, GFP_KERNEL_ACCOUNT)?,
             _not_send: NotThreadSafe,
         })
     }
@@ -89,8 +97,6 @@ impl Parking {
             Deadline::Never => core::ptr::null_mut(),
             Deadline::At(_) => &raw mut expires,
         };
-        // SAFETY: The current task's own slack, which only the task itself sets while it runs.
-        let slack = unsafe { (*Task::current_raw()).timer_slack_ns };
         let wake = loop {
             // SAFETY: The state is one that a task may sleep in. The state is set before the flag
             // is looked at, so an `unpark` after the look makes the task runnable again.
@@ -102,14 +108,7 @@ impl Parking {
                 break Wake::Signal;
             }
             // SAFETY: `expires` is null, which means to sleep without end, or valid for the call.
-            let timer = unsafe {
-                bindings::schedule_hrtimeout_range(
-                    expires,
-                    slack,
-                    bindings::hrtimer_mode_HRTIMER_MODE_ABS,
-                )
-            };
-            if timer == 0 {
+            if unsafe { ffi::shmdev_schedule_until(expires) } == 0 {
                 break Wake::Deadline;
             }
         };

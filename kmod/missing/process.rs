@@ -43,10 +43,10 @@ impl ProcessKey {
     }
 }
 
-/// Whether the current task is exiting.
-pub(crate) fn current_is_exiting() -> bool {
-    // SAFETY: Looks at the current task alone.
-    unsafe { ffi::shmdev_current_exiting() }
+/// Whether the process that the current task belongs to is exiting: this task and all others of it.
+pub(crate) fn current_process_is_exiting() -> bool {
+    // SAFETY: Looks at the current task and what its process shares.
+    unsafe { ffi::shmdev_current_process_exiting() }
 }
 
 /// Whether the current task is being killed and will not return to user space.

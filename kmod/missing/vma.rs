@@ -4,7 +4,8 @@
 
 use super::{
     ffi,
-    pages::Pages, //
+    pages::Pages,
+    process::current_is_being_killed, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -64,10 +65,9 @@ impl<'a> NewMapping<'a> {
     }
 
     /// Whether it was asked for with `MAP_SHARED`.
-    // VM_SHARED is not set for a file that is not open for writing, and `flags::MAYSHARE` is wrong
-    // in Linux 7.2.
     pub(crate) fn is_shared(&self) -> bool {
-        self.0.flags() & bindings::VM_MAYSHARE != 0
+        // SAFETY: The vma is valid.
+        unsafe { ffi::shmdev_vma_is_shared(self.0.as_ptr()) }
     }
 
     /// Whether it is writable now.
@@ -84,7 +84,8 @@ impl<'a> NewMapping<'a> {
         if self.0.executable() && !unsafe { ffi::shmdev_read_implies_exec() } {
             return Err(EPERM);
         }
-        self.clear_flags(bindings::VM_EXEC | bindings::VM_MAYEXEC);
+        // SAFETY: The vma is being set up, so it is ours to change.
+        unsafe { ffi::shmdev_vma_clear_exec(self.0.as_ptr()) };
         Ok(())
     }
 
@@ -93,14 +94,6 @@ impl<'a> NewMapping<'a> {
     /// Fails with `EINVAL` if it is writable.
     pub(crate) fn forbid_write(&self) -> Result {
         self.0.try_clear_maywrite()
-    }
-
-    fn clear_flags(&self, flags: bindings::vm_flags_t) {
-        // SAFETY: The vma is being set up, so it is ours to change, and taking a permission away
-        // leaves the flags valid.
-        unsafe { ffi::shmdev_vm_flags_clear(self.0.as_ptr(), flags) };
-        // SAFETY: As above: the protection follows from the flags.
-        unsafe { (*self.0.as_ptr()).vm_page_prot = bindings::vm_get_page_prot(self.0.flags()) };
     }
 
     /// Maps the window of `object`'s pages, all of it at once, and has `object` told of the mapping
@@ -112,31 +105,21 @@ impl<'a> NewMapping<'a> {
         let window = self.window();
         let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
         // Several calls of `remap_pfn_range` for one mapping are legal only without copy-on-write.
-        let copy_on_write =
-            self.0.flags() & (bindings::VM_SHARED | bindings::VM_MAYWRITE) == bindings::VM_MAYWRITE;
-        if window.count == 0 || end > object.pages().count() || copy_on_write {
+        // SAFETY: The vma is valid.
+        let copy_on_write = unsafe { ffi::shmdev_vma_is_cow(self.0.as_ptr()) };
+        let pages = object.pages();
+        if window.count == 0 || end > pages.count() || copy_on_write {
             return Err(EINVAL);
         }
         let vma = self.0.as_ptr();
         let mut address = self.0.start();
-        for (frame, count) in object.pages().runs(window.first, window.count) {
-            let len = count << PAGE_SHIFT;
-            // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
-            // runs are not empty and together as long as the vma, since the window lies within the
-            // pages. The frames are those of pages that `object` owns, which outlives them here: in
-            // case of an error they are unmapped below, else the vma gets a reference.
-            let mapped = to_result(unsafe {
-                bindings::remap_pfn_range(vma, address, frame, len, (*vma).vm_page_prot)
-            });
-            if let Err(error) = mapped {
-                let done = address.wrapping_sub(self.0.start());
-                if done > 0 {
-                    // SAFETY: That part of the vma was mapped above.
-                    unsafe { bindings::zap_special_vma_range(vma, self.0.start(), done) };
-                }
-                return Err(error);
+        if let Err(error) = self.map_runs(pages, &window, &mut address) {
+            let done = address.wrapping_sub(self.0.start());
+            if done > 0 {
+                // SAFETY: That part of the vma was mapped.
+                unsafe { bindings::zap_special_vma_range(vma, self.0.start(), done) };
             }
-            address = address.wrapping_add(len);
+            return Err(error);
         }
         object.mapping_added();
         // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing
@@ -144,6 +127,25 @@ impl<'a> NewMapping<'a> {
         unsafe {
             (*vma).vm_private_data = object.into_foreign();
             (*vma).vm_ops = Vtable::<T>::build();
+        }
+        Ok(())
+    }
+
+    /// Maps the pages of a window that lies within them from `address` on, which moves along.
+    fn map_runs(&self, pages: &Pages, window: &Window, address: &mut usize) -> Result {
+        let vma = self.0.as_ptr();
+        for (frame, count) in pages.runs(window.first, window.count) {
+            let len = count << PAGE_SHIFT;
+            // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
+            // runs are not empty and together as long as the vma. The frames are those of pages
+            // that the caller keeps until they are unmapped.
+            to_result(unsafe {
+                bindings::remap_pfn_range(vma, *address, frame, len, (*vma).vm_page_prot)
+            })?;
+            *address = address.wrapping_add(len);
+            if current_is_being_killed() {
+                return Err(EINTR);
+            }
         }
         Ok(())
     }

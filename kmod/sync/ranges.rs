@@ -77,6 +77,14 @@ struct Entry<P, W> {
     waker: Option<W>,
 }
 
+impl<P, W: Waker> Entry<P, W> {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake();
+        }
+    }
+}
+
 /// Names a request in its table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct RequestId(u64);
@@ -233,18 +241,44 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
 
     /// Drops all requests for which `gone` is true; what was being written is marked.
     pub(crate) fn drop_requests(&mut self, gone: impl Fn(&Request<P>) -> bool) {
-        // From the last to the first, so that nothing is granted that will be dropped.
-        for index in (0..self.entries.len()).rev() {
-            let Some(entry) = self.entries.get(index) else {
+        let before = self.entries.len();
+        let marks = &mut self.marks;
+        self.entries.retain(|entry| {
+            let gone = gone(&entry.request);
+            if gone && entry.blockers > 0 {
+                entry.wake();
+            } else if gone && entry.request.access == Access::Write {
+                marks.add(entry.request.range);
+            }
+            !gone
+        });
+        if self.entries.len() < before {
+            self.recount();
+            self.forget_spare_memory();
+        }
+    }
+
+    /// Counts the blockers of all who wait anew, and wakes those who have none left.
+    fn recount(&mut self) {
+        for index in 0..self.entries.len() {
+            let waits = |entry: &&Entry<P, W>| entry.blockers > 0;
+            let Some(request) = self
+                .entries
+                .get(index)
+                .filter(waits)
+                .map(|entry| entry.request)
+            else {
                 continue;
             };
-            if !gone(&entry.request) {
-                continue;
+            let earlier = self.entries.iter().take(index);
+            let blockers = earlier.filter(|entry| entry.request.conflicts(&request));
+            let blockers = blockers.fold(0_usize, |count, _| count.saturating_add(1));
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.blockers = blockers;
+                if blockers == 0 {
+                    entry.wake();
+                }
             }
-            if entry.blockers == 0 && entry.request.access == Access::Write {
-                self.marks.add(entry.request.range);
-            }
-            self.remove(index);
         }
     }
 
@@ -269,35 +303,26 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         (0..self.entries.len()).find(|&index| self.entries.get(index).is_some_and(&which))
     }
 
-    /// Removes an entry, grants what nothing else blocks, and wakes whoever waits for those, and
-    /// for the entry itself.
+    /// Removes an entry, grants what nothing else blocks, and wakes whoever waits for that.
     fn remove(&mut self, index: usize) {
         let Ok(gone) = self.entries.remove(index) else {
             return;
         };
-        let later = self.entries.as_mut_slice().iter_mut().skip(index);
-        for entry in later.filter(|entry| entry.request.conflicts(&gone.request)) {
-            entry.blockers = entry.blockers.saturating_sub(1);
-            if entry.blockers == 0 {
-                if let Some(waker) = &entry.waker {
-                    waker.wake();
+        for entry in self.entries.iter_mut().skip(index) {
+            if entry.blockers > 0 && entry.request.conflicts(&gone.request) {
+                entry.blockers = entry.blockers.saturating_sub(1);
+                if entry.blockers == 0 {
+                    entry.wake();
                 }
             }
         }
-        if gone.blockers > 0 {
-            if let Some(waker) = &gone.waker {
-                waker.wake();
-            }
-        }
-        if self.entries.is_empty() {
-            self.forget_spare_memory();
-        }
+        self.forget_spare_memory();
     }
 
     /// Gives memory back after a crowd has gone.
     fn forget_spare_memory(&mut self) {
         const FEW: usize = 64;
-        if self.entries.capacity() > FEW {
+        if self.entries.is_empty() && self.entries.capacity() > FEW {
             self.entries = KVVec::new();
         }
     }

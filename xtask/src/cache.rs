@@ -7,17 +7,105 @@
 //! - `KIND/KEY` is made by one process at a time, the holder of the lock on `locks/KIND-KEY`. The kernel drops the
 //!   lock when its holder dies, and whoever takes it next finds and removes what the dead one left.
 //! - An entry is never changed after the rename. What changes (object directories) lives in a [`Cache::workspace`].
+//! - The directory is ours alone: it carries a tag, and a directory with other things in it is not taken. So what is
+//!   removed from it is never somebody else's.
 
 use std::{
-    env, fs,
+    env, fmt, fs,
     fs::File,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
+use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
 use crate::{error::Failure, ui::Ui, userns};
+
+/// What there is in the cache: a directory for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The build root.
+    Root,
+    /// Downloaded packages.
+    Debs,
+    /// Kernels.
+    Kernel,
+    /// Kernels that are being compiled.
+    Building,
+    /// Modules of kernels, unpacked for the guest.
+    GuestModules,
+    /// Whether KVM works.
+    Accel,
+    /// The module's objects.
+    Kmod,
+    /// The module's objects for clippy.
+    KmodClippy,
+    /// The module's objects for rust-analyzer.
+    KmodAnalyzer,
+    /// Logs of commands and guests. They have no keys and no locks.
+    Logs,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 10] = [
+        Kind::Root,
+        Kind::Debs,
+        Kind::Kernel,
+        Kind::Building,
+        Kind::GuestModules,
+        Kind::Accel,
+        Kind::Kmod,
+        Kind::KmodClippy,
+        Kind::KmodAnalyzer,
+        Kind::Logs,
+    ];
+
+    /// The directory's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Root => "root",
+            Kind::Debs => "debs",
+            Kind::Kernel => "kernel",
+            Kind::Building => "building",
+            Kind::GuestModules => "guest-modules",
+            Kind::Accel => "accel",
+            Kind::Kmod => "kmod",
+            Kind::KmodClippy => "kmod-clippy",
+            Kind::KmodAnalyzer => "kmod-analyzer",
+            Kind::Logs => "logs",
+        }
+    }
+
+    /// The kind of the thing that the lock `name` is for.
+    fn of_lock(name: &str) -> Option<Kind> {
+        let fits = |kind: &Kind| {
+            name.strip_prefix(kind.name())
+                .is_some_and(|rest| rest.starts_with('-'))
+        };
+        // `kmod-clippy-KEY` begins like a `kmod-KEY`.
+        Kind::ALL
+            .into_iter()
+            .filter(fits)
+            .max_by_key(|kind| kind.name().len())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where locks are. They are never removed: that would let a third in beside a holder.
+const LOCKS: &str = "locks";
+
+/// Marks the directory as a cache, for us and for programs that make backups (<https://bford.info/cachedir/>).
+const TAG: &str = "CACHEDIR.TAG";
+
+const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
 
 /// The cache directory.
 #[derive(Debug, Clone)]
@@ -99,7 +187,7 @@ impl Cache {
     pub fn entry(
         &self,
         ui: &Ui,
-        kind: &str,
+        kind: Kind,
         key: &str,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
@@ -111,7 +199,7 @@ impl Cache {
         if whole.exists() {
             return Ok(whole);
         }
-        let parent = self.dir.join(kind);
+        let parent = self.dir.join(kind.name());
         create_dir(&parent)?;
         let partial = parent.join(format!("{key}.partial"));
         remove_tree(&partial)?;
@@ -127,36 +215,144 @@ impl Cache {
     }
 
     /// Where the entry `kind/key` is or would be.
-    pub fn path(&self, kind: &str, key: &str) -> PathBuf {
-        self.dir.join(kind).join(key)
+    pub fn path(&self, kind: Kind, key: &str) -> PathBuf {
+        self.dir.join(kind.name()).join(key)
     }
 
     /// A directory that may be changed in place by the holder of its lock, for programs that are themselves
     /// incremental (make, cargo, apt).
-    pub fn workspace(&self, ui: &Ui, kind: &str, key: &str) -> Result<(PathBuf, Lock)> {
+    pub fn workspace(&self, ui: &Ui, kind: Kind, key: &str) -> Result<(PathBuf, Lock)> {
         let dir = self.path(kind, key);
         let lock = self.lock(ui, &format!("{kind}-{key}"))?;
         create_dir(&dir)?;
         Ok((dir, lock))
     }
 
+    /// The directory for logs.
+    pub fn logs(&self) -> Result<PathBuf> {
+        self.claim()?;
+        let logs = self.dir.join(Kind::Logs.name());
+        create_dir(&logs)?;
+        Ok(logs)
+    }
+
     /// Takes the lock `name`; waits, saying so, while somebody else has it.
-    pub fn lock(&self, ui: &Ui, name: &str) -> Result<Lock> {
-        let locks = self.dir.join("locks");
+    fn lock(&self, ui: &Ui, name: &str) -> Result<Lock> {
+        self.claim()?;
+        let locks = self.dir.join(LOCKS);
         create_dir(&locks)?;
         let path = locks.join(name);
-        let file = File::options().create(true).append(true).open(&path);
-        let file = file.with_context(|| format!("cannot open the lock {}", path.display()))?;
-        use rustix::fs::{FlockOperation, flock};
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            ui.step(&format!("another cargo xtask is making {name}: waiting for it"));
-            while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
-                if error != rustix::io::Errno::INTR {
-                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-                }
+        if let Some(lock) = Lock::try_take(&path)? {
+            return Ok(lock);
+        }
+        let holder = holder(&path);
+        ui.step(&format!("{holder} is making {name}: waiting for it"));
+        Lock::take(&path)
+    }
+
+    /// Takes the locks of everything there is of these kinds, or says who has one; waits for nobody.
+    pub fn lock_all(&self, kinds: &[Kind]) -> Result<Vec<Lock>> {
+        let mut taken = Vec::new();
+        for entry in fs::read_dir(self.dir.join(LOCKS)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !Kind::of_lock(&name).is_some_and(|kind| kinds.contains(&kind)) {
+                continue;
+            }
+            let Some(lock) = Lock::try_take(&entry.path())? else {
+                return Err(Failure::machinery(format!(
+                    "{name} is in use by {}: nothing was removed; try again when that has ended",
+                    holder(&entry.path())
+                )));
+            };
+            taken.push(lock);
+        }
+        Ok(taken)
+    }
+
+    /// Whether the directory carries our tag.
+    pub fn is_tagged(&self) -> bool {
+        fs::read_to_string(self.dir.join(TAG)).is_ok_and(|text| text.starts_with(SIGNATURE))
+    }
+
+    /// Makes the directory, or takes an empty one; refuses one that has been somebody else's.
+    fn claim(&self) -> Result<()> {
+        if self.is_tagged() {
+            return Ok(());
+        }
+        create_dir(&self.dir)?;
+        if let Some(foreign) = self.foreign()? {
+            return Err(Failure::usage(format!(
+                "{} cannot be the cache: it holds other things, such as {foreign}; set SHMDEV_CACHE to a new or empty \
+                 directory",
+                self.dir.display()
+            )));
+        }
+        let text =
+            format!("{SIGNATURE}\n# What `cargo xtask` of shmdev keeps; made again when it is missing.\n");
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+            file.write_all(text.as_bytes())?;
+            file.persist(self.dir.join(TAG)).map_err(|error| error.error)
+        };
+        write()
+            .map(drop)
+            .with_context(|| format!("cannot write {}", self.dir.join(TAG).display()))
+    }
+
+    /// Something in the directory that is not ours.
+    fn foreign(&self) -> Result<Option<String>> {
+        let entries =
+            fs::read_dir(&self.dir).with_context(|| format!("cannot read {}", self.dir.display()))?;
+        let names: Vec<String> = entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<Result<_>>()?;
+        // Somebody else may be in the middle of this; a new file system is not quite empty.
+        let ignored = |name: &str| name == TAG || name == "lost+found" || name.starts_with(".tmp");
+        // A cache of ours from before there was a tag has locks.
+        let old = names.iter().any(|name| name == LOCKS);
+        let ours = |name: &str| old && (name == LOCKS || Kind::ALL.iter().any(|kind| kind.name() == name));
+        Ok(names.into_iter().find(|name| !ignored(name) && !ours(name)))
+    }
+}
+
+impl Lock {
+    fn try_take(path: &Path) -> Result<Option<Self>> {
+        let file = open_lock(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock::held(file))),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn take(path: &Path) -> Result<Self> {
+        let file = open_lock(path)?;
+        while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
+            if error != rustix::io::Errno::INTR {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        Ok(Lock { _file: file })
+        Ok(Lock::held(file))
+    }
+
+    /// Says in the file who holds it, for those who wait. Nothing but a message depends on that.
+    fn held(mut file: File) -> Self {
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+        Lock { _file: file }
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    let file = File::options().create(true).append(true).open(path);
+    file.with_context(|| format!("cannot open the lock {}", path.display()))
+}
+
+/// Who holds a lock, in words.
+fn holder(path: &Path) -> String {
+    match fs::read_to_string(path).unwrap_or_default().parse::<u32>() {
+        Ok(process) => format!("another cargo xtask (process {process})"),
+        Err(_) => "another cargo xtask".to_owned(),
     }
 }
 
@@ -173,8 +369,8 @@ pub fn create_dir(path: &Path) -> Result<()> {
 /// Removes a tree, if it is there; also one whose files belong to the user's subordinate ids.
 pub fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => userns::remove_tree(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => userns::remove_tree(path),
         other => other.with_context(|| format!("cannot remove {}", path.display())),
     }
 }
@@ -188,6 +384,7 @@ fn sync_file_system(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error;
     use std::{thread, time::Duration};
 
     fn fresh() -> (tempfile::TempDir, Cache) {
@@ -201,8 +398,10 @@ mod tests {
         let (_dir, cache) = fresh();
         let ui = Ui::silent();
         let make = |dir: &Path| Ok(fs::write(dir.join("file"), "whole")?);
-        let first = cache.entry(&ui, "kind", "key", make).unwrap();
-        let second = cache.entry(&ui, "kind", "key", |_| panic!("made twice")).unwrap();
+        let first = cache.entry(&ui, Kind::Kmod, "key", make).unwrap();
+        let second = cache
+            .entry(&ui, Kind::Kmod, "key", |_| panic!("made twice"))
+            .unwrap();
         assert_eq!(first, second);
         assert_eq!(fs::read_to_string(second.join("file")).unwrap(), "whole");
     }
@@ -215,17 +414,18 @@ mod tests {
             fs::write(dir.join("half"), "")?;
             anyhow::bail!("no network")
         };
-        assert!(cache.entry(&ui, "kind", "key", failing).is_err());
-        assert_eq!(fs::read_dir(cache.dir().join("kind")).unwrap().count(), 0);
+        assert!(cache.entry(&ui, Kind::Kmod, "key", failing).is_err());
+        assert_eq!(fs::read_dir(cache.dir().join("kmod")).unwrap().count(), 0);
     }
 
     #[test]
     fn what_a_killed_maker_left_is_not_mistaken_for_a_part() {
         let (_dir, cache) = fresh();
-        let left = cache.dir().join("kind/key.partial");
+        cache.claim().unwrap();
+        let left = cache.dir().join("kmod/key.partial");
         fs::create_dir_all(&left).unwrap();
         fs::write(left.join("half"), "").unwrap();
-        let made = cache.entry(&Ui::silent(), "kind", "key", |_| Ok(())).unwrap();
+        let made = cache.entry(&Ui::silent(), Kind::Kmod, "key", |_| Ok(())).unwrap();
         assert_eq!(fs::read_dir(made).unwrap().count(), 0);
     }
 
@@ -241,11 +441,41 @@ mod tests {
                         thread::sleep(Duration::from_millis(30));
                         Ok(())
                     };
-                    cache.entry(&Ui::silent(), "kind", "key", make).unwrap();
+                    cache.entry(&Ui::silent(), Kind::Kmod, "key", make).unwrap();
                 });
             }
         });
         assert_eq!(made.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_directory_with_other_things_in_it_is_not_taken() {
+        let (_dir, cache) = fresh();
+        fs::create_dir(cache.dir().join("kernel")).unwrap();
+        let error = cache
+            .entry(&Ui::silent(), Kind::Kmod, "key", |_| Ok(()))
+            .unwrap_err();
+        assert_eq!(error::kind(&error), error::Kind::Usage);
+        assert!(!cache.is_tagged());
+        // What locks lie beside was ours before there was a tag.
+        fs::create_dir(cache.dir().join(LOCKS)).unwrap();
+        cache.entry(&Ui::silent(), Kind::Kmod, "key", |_| Ok(())).unwrap();
+        assert!(cache.is_tagged());
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_not_taken_and_the_holder_is_named() {
+        let (_dir, cache) = fresh();
+        let (_, held) = cache.workspace(&Ui::silent(), Kind::KmodClippy, "key").unwrap();
+        let _ = cache.workspace(&Ui::silent(), Kind::Kmod, "key").unwrap();
+        let error = cache.lock_all(&Kind::ALL).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("process {}", std::process::id())),
+            "{error}"
+        );
+        assert_eq!(cache.lock_all(&[Kind::Kmod]).unwrap().len(), 1);
+        drop(held);
+        assert_eq!(cache.lock_all(&Kind::ALL).unwrap().len(), 2);
     }
 
     #[test]

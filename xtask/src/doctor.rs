@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{ctx::Ctx, disk, error::Failure, guest, host, mirror::Mirror, userns};
+use crate::{cache::Kind, ctx::Ctx, disk, error::Failure, guest, host, mirror::Mirror, userns};
 
 /// The root, a stock kernel and the debug kernel, with their packages.
 const MEGABYTES: u64 = 10_000;
@@ -112,7 +112,7 @@ fn kvm(ctx: &Ctx, report: &mut Report) {
 }
 
 fn has_kernel(ctx: &Ctx) -> bool {
-    fs::read_dir(ctx.cache.dir().join("kernel")).is_ok_and(|mut entries| entries.next().is_some())
+    fs::read_dir(ctx.cache.dir().join(Kind::Kernel.name())).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn network(report: &mut Report) {

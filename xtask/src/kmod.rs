@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    cache::{Key, Lock},
+    cache::{Key, Kind, Lock},
     ctx::Ctx,
     error::Failure,
     kernel::{Kernel, OBJECTS, SOURCE, Spec, Toolchain},
@@ -48,12 +48,12 @@ pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
 
 /// Builds the module for `kernel`; the path of `shmdev.ko`.
 pub fn build(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<PathBuf> {
-    Job::new(ctx, root, kernel, "kmod")?.module()
+    Job::new(ctx, root, kernel, Kind::Kmod)?.module()
 }
 
 /// As [`build`], without debugging information, which is most of the file: it loads faster.
 pub fn build_stripped(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<PathBuf> {
-    let job = Job::new(ctx, root, kernel, "kmod")?;
+    let job = Job::new(ctx, root, kernel, Kind::Kmod)?;
     job.module()?;
     let seen = job.out_seen();
     let strip = job
@@ -66,7 +66,7 @@ pub fn build_stripped(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<PathBuf
 
 /// Runs clippy over the module; any warning fails.
 pub fn clippy(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<()> {
-    let job = Job::new(ctx, root, kernel, "kmod-clippy")?;
+    let job = Job::new(ctx, root, kernel, Kind::KmodClippy)?;
     // clippy speaks only when it compiles, and a warning must not be silent the second time.
     crate::cache::remove_tree(&job.out)?;
     crate::cache::create_dir(&job.out)?;
@@ -78,7 +78,7 @@ pub fn clippy(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<()> {
 
 /// The kernel's description of the module for rust-analyzer, with paths of the host.
 pub fn rust_project(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<String> {
-    let job = Job::new(ctx, root, kernel, "kmod-analyzer")?;
+    let job = Job::new(ctx, root, kernel, Kind::KmodAnalyzer)?;
     let args = [
         format!("M={}", job.source_seen()),
         format!("MO={}", job.out_seen()),
@@ -118,7 +118,7 @@ impl<'a> Job<'a> {
         Ok(module)
     }
 
-    fn new(ctx: &'a Ctx, root: &'a Root, kernel: &'a Kernel, kind: &str) -> Result<Self> {
+    fn new(ctx: &'a Ctx, root: &'a Root, kernel: &'a Kernel, kind: Kind) -> Result<Self> {
         let source = ctx.workspace.join("kmod");
         let place = Key::new().with(source.as_os_str().as_encoded_bytes());
         let (out, lock) = ctx
@@ -193,7 +193,7 @@ impl<'a> Job<'a> {
             eprintln!("{line}");
         }
         made.map_err(|_| {
-            let log = ctx.cache.dir().join("logs").join(format!("{log}.log"));
+            let log = process::log_path(ctx, &log).unwrap_or_default();
             Failure::tests(format!(
                 "{what} for {} failed; the log is {}",
                 kernel.release,

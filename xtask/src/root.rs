@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    cache::{self, Key},
+    cache::{self, Key, Kind},
     ctx::Ctx,
     debian::Recipe,
     disk,
@@ -49,7 +49,7 @@ impl Root {
         );
         let entry = ctx
             .cache
-            .entry(&ctx.ui, "root", &key, |dir| make(ctx, &recipe, dir))?;
+            .entry(&ctx.ui, Kind::Root, &key, |dir| make(ctx, &recipe, dir))?;
         Ok(Root {
             path: entry.join("fs"),
             key,
@@ -83,7 +83,7 @@ fn inputs(recipe: &Recipe) -> String {
 fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
     disk::require(ctx, "the build root", MEGABYTES)?;
     let mirror = Mirror::find();
-    let (debs, _lock) = ctx.cache.workspace(&ctx.ui, "debs", "root")?;
+    let (debs, _lock) = ctx.cache.workspace(&ctx.ui, Kind::Debs, "root")?;
     cache::create_dir(&debs.join("partial"))?;
     let sources = dir.join("sources.list");
     fs::write(&sources, mirror.sources_list(recipe))?;

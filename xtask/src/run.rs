@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use rustix::pipe::PipeFlags;
 
-use crate::{cache, ctx::Ctx, error::Failure, ui};
+use crate::{ctx::Ctx, error::Failure, ui};
 
 /// How many lines of a failed command's output are shown.
 const TAIL: usize = 20;
@@ -105,9 +105,7 @@ pub fn watched(
 
 /// Where the log `name` is kept.
 pub fn log_path(ctx: &Ctx, name: &str) -> Result<PathBuf> {
-    let logs = ctx.cache.dir().join("logs");
-    cache::create_dir(&logs)?;
-    Ok(logs.join(format!("{name}.log")))
+    Ok(ctx.cache.logs()?.join(format!("{name}.log")))
 }
 
 /// Whether a program is in `PATH`.

@@ -90,6 +90,10 @@ impl<T> KVec<T> {
         }
     }
 
+    pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
+        self.0.retain_mut(keep);
+    }
+
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.0
     }

@@ -16,7 +16,11 @@ use super::{
     qemu::{Engine, Machine},
     session::Discard,
 };
-use crate::{cache::Key, ctx::Ctx, error::Failure};
+use crate::{
+    cache::{Key, Kind},
+    ctx::Ctx,
+    error::Failure,
+};
 
 /// What the user wants.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +64,7 @@ fn auto(ctx: &Ctx, parts: &Parts) -> Result<Engine> {
         .with(parts.root.key())
         .with(&parts.kernel.release)
         .hex();
-    let entry = ctx.cache.entry(&ctx.ui, "accel", &key, |entry| {
+    let entry = ctx.cache.entry(&ctx.ui, Kind::Accel, &key, |entry| {
         ctx.ui.step("trying whether KVM can run the guest");
         let engine = if trial(ctx, parts, &entry.join("log"))? {
             "kvm"

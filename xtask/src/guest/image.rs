@@ -20,7 +20,7 @@ use super::{
     qemu,
 };
 use crate::{
-    cache::Key,
+    cache::{Key, Kind},
     ctx::Ctx,
     guest_bins::{self, GuestBins},
     kernel::{Kernel, Spec},
@@ -158,7 +158,7 @@ fn unpacked_modules(
 ) -> Result<(Vec<Module>, Vec<Module>)> {
     let chosen = format!("{:?} {:?}", modules::CONSOLE, modules::MOUNTS);
     let key = Key::new().with(LAYOUT).with(&kernel.key).with(chosen).hex();
-    let entry = ctx.cache.entry(&ctx.ui, "guest-modules", &key, |entry| {
+    let entry = ctx.cache.entry(&ctx.ui, Kind::GuestModules, &key, |entry| {
         let console = modules::collect(root, dir, modules::CONSOLE, &[])?;
         let rest = modules::collect(root, dir, modules::MOUNTS, &console)?;
         store(&entry.join("console"), &console)?;

@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{
     accel,
@@ -134,8 +134,7 @@ fn command(parts: &Parts, machine: &Machine, open: Descriptors) -> Command {
 
 /// A file for the kernel's console, in the cache; the oldest of them are removed.
 pub fn log_path(ctx: &Ctx, what: &str, kernel: &str) -> Result<PathBuf> {
-    let dir = ctx.cache.dir().join("logs");
-    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let dir = ctx.cache.logs()?;
     remove_old_logs(&dir);
     let now = SystemTime::UNIX_EPOCH
         .elapsed()

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Kernel, Toolchain, config};
 use crate::{
-    cache::{Key, create_dir},
+    cache::{Key, Kind, create_dir},
     ctx::Ctx,
     debian::Recipe,
     disk,
@@ -41,10 +41,10 @@ pub fn ensure(ctx: &Ctx, root: &Root) -> Result<Kernel> {
         .with(&stock.version)
         .with(&recipe.debug.llvm);
     let key = format!("debug-{}", key.with(requests(&fragment)).hex());
-    let entry = ctx.cache.entry(&ctx.ui, "kernel", &key, |dir| {
+    let entry = ctx.cache.entry(&ctx.ui, Kind::Kernel, &key, |dir| {
         disk::require(ctx, "the debug kernel", MEGABYTES)?;
         // Built where an interrupted build is taken up again: make knows which objects are whole.
-        let (objects, _lock) = ctx.cache.workspace(&ctx.ui, "building", &key)?;
+        let (objects, _lock) = ctx.cache.workspace(&ctx.ui, Kind::Building, &key)?;
         let llvm = format!("LLVM={}", recipe.debug.llvm);
         let maker = Maker {
             ctx,

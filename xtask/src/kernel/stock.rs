@@ -16,7 +16,7 @@ use super::{
     config, image,
 };
 use crate::{
-    cache::{Key, create_dir},
+    cache::{Key, Kind, create_dir},
     ctx::Ctx,
     debian::Recipe,
     disk,
@@ -68,7 +68,7 @@ fn entry(
         .with(flavour)
         .with(&recipe.kernels.compiler);
     let key = format!("{name}-{}", key.hex());
-    let entry = ctx.cache.entry(&ctx.ui, "kernel", &key, |dir| {
+    let entry = ctx.cache.entry(&ctx.ui, Kind::Kernel, &key, |dir| {
         disk::require(ctx, &format!("kernel {name}"), MEGABYTES)?;
         let archive = Archive::open(ctx, root)?;
         let choice = choose(&archive)?;
