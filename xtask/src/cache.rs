@@ -10,6 +10,8 @@
 //! - The directory is ours alone: it carries a tag, and a directory with other things in it is not taken. So what is
 //!   removed from it is never somebody else's.
 
+mod lock;
+
 use std::{
     env, fmt, fs,
     fs::File,
@@ -18,10 +20,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
 use crate::{error::Failure, ui::Ui, userns};
+
+pub use lock::Lock;
 
 /// What there is in the cache: a directory for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,12 +148,6 @@ impl Key {
     }
 }
 
-/// An exclusive lock, held as long as this lives.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
 impl Cache {
     /// `$SHMDEV_CACHE`, else `$XDG_CACHE_HOME/shmdev`, else `~/.cache/shmdev`; not created yet.
     pub fn locate() -> Result<Self> {
@@ -245,7 +242,7 @@ impl Cache {
         if let Some(lock) = Lock::try_take(&path)? {
             return Ok(lock);
         }
-        let holder = holder(&path);
+        let holder = lock::holder(&path);
         ui.step(&format!("{holder} is making {name}: waiting for it"));
         Lock::take(&path)
     }
@@ -261,7 +258,7 @@ impl Cache {
             let Some(lock) = Lock::try_take(&entry.path())? else {
                 return Err(Failure::machinery(format!(
                     "{name} is in use by {}: nothing was removed; try again when that has ended",
-                    holder(&entry.path())
+                    lock::holder(&entry.path())
                 )));
             };
             taken.push(lock);
@@ -312,47 +309,6 @@ impl Cache {
         let old = names.iter().any(|name| name == LOCKS);
         let ours = |name: &str| old && (name == LOCKS || Kind::ALL.iter().any(|kind| kind.name() == name));
         Ok(names.into_iter().find(|name| !ignored(name) && !ours(name)))
-    }
-}
-
-impl Lock {
-    fn try_take(path: &Path) -> Result<Option<Self>> {
-        let file = open_lock(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock::held(file))),
-            Err(_) => Ok(None),
-        }
-    }
-
-    fn take(path: &Path) -> Result<Self> {
-        let file = open_lock(path)?;
-        while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
-            if error != rustix::io::Errno::INTR {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
-        Ok(Lock::held(file))
-    }
-
-    /// Says in the file who holds it, for those who wait. Nothing but a message depends on that.
-    fn held(mut file: File) -> Self {
-        let _ = file
-            .set_len(0)
-            .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
-        Lock { _file: file }
-    }
-}
-
-fn open_lock(path: &Path) -> Result<File> {
-    let file = File::options().create(true).append(true).open(path);
-    file.with_context(|| format!("cannot open the lock {}", path.display()))
-}
-
-/// Who holds a lock, in words.
-fn holder(path: &Path) -> String {
-    match fs::read_to_string(path).unwrap_or_default().parse::<u32>() {
-        Ok(process) => format!("another cargo xtask (process {process})"),
-        Err(_) => "another cargo xtask".to_owned(),
     }
 }
 

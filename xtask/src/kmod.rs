@@ -26,7 +26,7 @@ const INSIDE: &str = "/build/kmod";
 /// Where objects go inside the sandbox.
 const OUT: &str = "/build/out";
 
-/// Arguments of `cargo xtask kmod`.
+/// Build the module and print where it is
 #[derive(clap::Args)]
 pub struct Args {
     /// Which kernel to build for: a series (7.3, the default, or 7.2), debug, or host, the running one
@@ -43,7 +43,29 @@ pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
     let root = Root::ensure(ctx)?;
     let kernel = Kernel::ensure_to_build(ctx, &root, &spec)?;
     println!("{}", build(ctx, &root, &kernel)?.display());
+    ctx.ui.step(&by_hand(&kernel));
     Ok(ExitCode::SUCCESS)
+}
+
+/// How to build the module without xtask: a kernel needs the very compilers that made it.
+fn by_hand(kernel: &Kernel) -> String {
+    let make = format!(
+        "make -C kmod KDIR={} {}",
+        kernel.build.display(),
+        kernel.make.join(" ")
+    );
+    match kernel.toolchain {
+        Toolchain::Host => format!("by hand: {}", make.trim_end()),
+        Toolchain::RootInPlace => format!(
+            "by hand: {}, with the compilers that built the tree (here those of the build root)",
+            make.trim_end()
+        ),
+        Toolchain::Root => {
+            "made in a sandbox with the kernel's own compilers (--verbose shows the command); to build \
+                            by hand, use a kernel tree of your own: make -C kmod KDIR=…"
+                .to_owned()
+        }
+    }
 }
 
 /// Builds the module for `kernel`; the path of `shmdev.ko`.
@@ -51,17 +73,33 @@ pub fn build(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<PathBuf> {
     Job::new(ctx, root, kernel, Kind::Kmod)?.module()
 }
 
-/// As [`build`], without debugging information, which is most of the file: it loads faster.
-pub fn build_stripped(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<PathBuf> {
+/// As [`build`], without debugging information, which is most of the file: it loads faster. The module's bytes, because
+/// the file may be another one as soon as somebody else builds.
+pub fn build_stripped(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<Vec<u8>> {
     let job = Job::new(ctx, root, kernel, Kind::Kmod)?;
-    job.module()?;
-    let seen = job.out_seen();
-    let strip = job
-        .program("strip")
-        .args(["--strip-debug", "-o"])
-        .args([format!("{seen}/stripped.ko"), format!("{seen}/shmdev.ko")]);
-    process::logged(ctx, &mut strip.command(), "strip", |_| ())?;
-    Ok(job.out.join("stripped.ko"))
+    let module = job.module()?;
+    let stripped = job.out.join("stripped.ko");
+    derive(&module, &stripped, |partial| {
+        let seen = |path: &Path| Path::new(&job.out_seen()).join(path.file_name().unwrap_or_default());
+        let strip = job
+            .program("strip")
+            .args(["--strip-debug", "-o"])
+            .args([seen(partial), seen(&module)]);
+        process::logged(ctx, &mut strip.command(), "strip", |_| ())
+    })?;
+    fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))
+}
+
+/// Makes `to` from `from` if it is older; `to` is whole whenever it is there.
+fn derive(from: &Path, to: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    let made = time(from).with_context(|| format!("cannot look at {}", from.display()))?;
+    if time(to).is_ok_and(|derived| derived > made) {
+        return Ok(());
+    }
+    let partial = to.with_extension("partial");
+    make(&partial)?;
+    fs::rename(&partial, to).with_context(|| format!("cannot rename {}", partial.display()))
 }
 
 /// Runs clippy over the module; any warning fails.
@@ -181,6 +219,7 @@ impl<'a> Job<'a> {
             &mut make.args(&kernel.make).args(args).command(),
             &log,
             |line| {
+                task.message("");
                 said.extend(line.map(|line| on_the_host(line, &self.places())));
             },
         );
@@ -234,6 +273,37 @@ fn on_the_host(text: &str, places: &[(&str, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_up_to_date_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("shmdev.ko"), dir.path().join("stripped.ko"));
+        let set = |path: &Path, seconds| {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            fs::File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(time)
+                .unwrap();
+        };
+        let copy = |partial: &Path| Ok(fs::copy(&from, partial).map(drop)?);
+        fs::write(&from, "one").unwrap();
+        derive(&from, &to, copy).unwrap();
+        set(&from, 1);
+        derive(&from, &to, |_| panic!("made again")).unwrap();
+        fs::write(&from, "two").unwrap();
+        set(&to, 1);
+        // What fails leaves the old one, whole.
+        let failing = |partial: &Path| {
+            fs::write(partial, "t")?;
+            anyhow::bail!("no disk")
+        };
+        assert!(derive(&from, &to, failing).is_err());
+        assert_eq!(fs::read_to_string(&to).unwrap(), "one");
+        derive(&from, &to, copy).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "two");
+    }
 
     #[test]
     fn diagnostics_name_files_where_the_person_has_them() {

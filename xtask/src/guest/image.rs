@@ -22,6 +22,7 @@ use super::{
 use crate::{
     cache::{Key, Kind},
     ctx::Ctx,
+    error::Failure,
     guest_bins::{self, GuestBins},
     kernel::{Kernel, Spec},
     kmod,
@@ -72,6 +73,16 @@ pub struct Parts {
 
 /// Makes, or finds in the cache, all that a guest with this kernel needs.
 pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
+    let (root, kernel, archive) = assemble(ctx, spec)?;
+    Ok(Parts {
+        root,
+        kernel,
+        image: archive.finish(),
+    })
+}
+
+/// The same, with the image in pieces yet.
+fn assemble(ctx: &Ctx, spec: &Spec) -> Result<(Root, Kernel, Archive)> {
     thread::scope(|scope| {
         // The host's compiler makes the programs, so they need not wait for the root.
         let programs = scope.spawn(|| guest_bins::build(ctx));
@@ -81,34 +92,36 @@ pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
         let programs = programs
             .join()
             .map_err(|_| anyhow!("building the guest's programs panicked"))??;
-        let image = archive(ctx, &root, &kernel, &module, &programs)?.finish();
-        Ok(Parts { root, kernel, image })
+        let archive = archive(ctx, &root, &kernel, module, &programs)?;
+        Ok((root, kernel, archive))
     })
 }
 
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
-    let spec = args.kernel.spec(ctx)?;
-    let parts = prepare(ctx, &spec)?;
+    let (root, kernel, mut archive) = assemble(ctx, &args.kernel.spec(ctx)?)?;
     let Some(output) = args.output else {
         ctx.ui.step(&format!(
             "the image for {} has {} KiB",
-            parts.kernel.release,
-            parts.image.len() >> 10
+            kernel.release,
+            archive.finish().len() >> 10
         ));
         return Ok(ExitCode::SUCCESS);
     };
-    let programs = guest_bins::build(ctx)?;
-    let module = kmod::build(ctx, &parts.root, &parts.kernel)?;
-    let mut archive = archive(ctx, &parts.root, &parts.kernel, &module, &programs)?;
-    let shell = add_shell(&mut archive, &parts.root);
-    write_output(&output, &parts.kernel, &archive.finish(), shell)?;
+    add_shell(&mut archive, &root)?;
+    write_output(&output, &kernel, &archive.finish())?;
     println!("{}", output.join("run.sh").display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// The image, as yet in pieces.
-fn archive(ctx: &Ctx, root: &Root, kernel: &Kernel, module: &Path, programs: &GuestBins) -> Result<Archive> {
+fn archive(
+    ctx: &Ctx,
+    root: &Root,
+    kernel: &Kernel,
+    module: Vec<u8>,
+    programs: &GuestBins,
+) -> Result<Archive> {
     let mut archive = Archive::default();
     // Before PID 1 has mounted anything, its standard streams and Rust's runtime need these.
     archive.character_device("/dev/console", 0o600, 5, 1);
@@ -125,7 +138,7 @@ fn archive(ctx: &Ctx, root: &Root, kernel: &Kernel, module: &Path, programs: &Gu
     add("/usr/local/bin/shmdev", 0o755, &programs.shmdev)?;
     add("/usr/local/bin/shmdev-demo", 0o755, &programs.demo)?;
     add("/usr/local/bin/shmdev-tests", 0o755, &programs.tests)?;
-    add("/lib/shmdev/shmdev.ko", 0o644, module)?;
+    archive.file("/lib/shmdev/shmdev.ko", 0o644, module);
     add_modules(ctx, root, kernel, &mut archive)?;
     Ok(archive)
 }
@@ -195,16 +208,17 @@ fn fetch(dir: &Path) -> Result<Vec<Module>> {
     paths.iter().map(module).collect()
 }
 
-/// Adds the root's busybox, if it has a static one, so that the image alone can offer a shell.
-fn add_shell(archive: &mut Archive, root: &Root) -> bool {
-    let Ok(busybox) = fs::read(root.path().join("usr/bin/busybox")) else {
-        return false;
-    };
-    if !is_static(&busybox) {
-        return false;
+/// Adds the root's busybox, so that the image alone can offer a shell.
+fn add_shell(archive: &mut Archive, root: &Root) -> Result<()> {
+    let busybox = fs::read(root.path().join("usr/bin/busybox")).unwrap_or_default();
+    if busybox.is_empty() || !is_static(&busybox) {
+        return Err(Failure::machinery(
+            "the build root has no static busybox, which is the shell of an image that runs alone: qemu/debian.toml must \
+             list the package busybox-static",
+        ));
     }
     archive.file("/bin/busybox", 0o755, busybox);
-    true
+    Ok(())
 }
 
 /// A dynamic program names its loader.
@@ -213,29 +227,28 @@ fn is_static(program: &[u8]) -> bool {
     !head.windows(7).any(|bytes| bytes == b"/lib64/")
 }
 
-fn write_output(output: &Path, kernel: &Kernel, image: &[u8], shell: bool) -> Result<()> {
+fn write_output(output: &Path, kernel: &Kernel, image: &[u8]) -> Result<()> {
     let write = || {
         fs::create_dir_all(output)?;
         fs::copy(&kernel.image, output.join("kernel"))?;
         fs::write(output.join("image"), image)?;
         let script = output.join("run.sh");
-        fs::write(&script, run_script(shell))?;
+        fs::write(&script, run_script())?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
     };
     write().with_context(|| format!("cannot write to {}", output.display()))
 }
 
 /// Starts the image with QEMU alone. There is no host program to talk to, and no root but the image.
-fn run_script(shell: bool) -> String {
-    let default = if shell { "shell" } else { "tests" };
+fn run_script() -> String {
     format!(
         r#"#!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Starts the guest: {default} on this terminal, with the module loaded. `run.sh tests` runs the tests that need no
+# Starts the guest: a shell on this terminal, with the module loaded. `run.sh tests` runs the tests that need no
 # other root file system than the image. Further arguments go to QEMU. Ctrl-A x ends QEMU.
 # QEMU before 8.1 crashes Linux guests now and then: take a newer one.
 dir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd) || exit
-what={default}
+what=shell
 case ${{1-}} in shell | tests) what=$1 && shift ;; esac
 accel=tcg
 grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ] && accel=kvm
@@ -270,8 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn the_script_offers_a_shell_only_when_the_image_has_one() {
-        assert!(run_script(true).contains("what=shell\n"));
-        assert!(run_script(false).contains("what=tests\n"));
+    fn the_script_starts_the_image_beside_it() {
+        let script = run_script();
+        assert!(
+            script.contains("-kernel \"$dir/kernel\" -initrd \"$dir/image\""),
+            "{script}"
+        );
+        assert!(script.contains("\nwhat=shell\n"), "{script}");
     }
 }
