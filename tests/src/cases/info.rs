@@ -148,7 +148,7 @@ fn a_pointer_that_straddles_a_hole_is_efault() {
 }
 
 /// A `SyncRange` in raw pages: byte range, deadline, generation, operation, access, flags, status.
-fn place(pages: &Region, at: usize, range: SyncRange) {
+pub(super) fn place(pages: &Region, at: usize, range: SyncRange) {
     for (index, word) in [range.offset, range.len, range.deadline_ns, range.generation]
         .iter()
         .enumerate()
@@ -188,7 +188,7 @@ fn sync_gives_the_range_back_when_it_cannot_return() {
 
 fn sync_end_that_cannot_return_has_ended_the_range() {
     let handle = Handle::rw();
-    handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
+    let generation = handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap().generation;
     let pages = Region::anonymous(PAGE);
     place(
         &pages,
@@ -202,13 +202,14 @@ fn sync_end_that_cannot_return_has_ended_the_range() {
     );
     pages.protect(0, PAGE, READ).unwrap();
     refused(handle.ioctl(IOC_SYNC, pages.at(0)), Errno::EFAULT);
-    // Whichever way it went, one more END settles it, and nothing stays held.
-    let again = handle.end(ACCESS_WRITE, 0, 8);
-    assert!(again.is_ok() || again == Err(Errno::ENOENT), "{again:?}");
-    assert_eq!(handle.stat().unwrap().holders, 0);
-    Handle::rw()
+    refused(handle.end(ACCESS_WRITE, 0, 8), Errno::ENOENT);
+    let stat = handle.stat().unwrap();
+    assert_eq!((stat.holders, stat.waiters), (0, 0));
+    assert_eq!(stat.generation, generation + 1, "it was a completed write");
+    let begun = Handle::rw()
         .begin(ACCESS_WRITE, 0, 8, 0)
         .expect("the range is free");
+    assert_eq!(begun.status, 0, "nobody died");
 }
 
 fn structures_may_lie_in_their_own_segment() {

@@ -2,13 +2,10 @@
 
 //! The kernel log: a line at loading and unloading, and nothing that a user does adds one.
 
-use super::{EXEC, PRIVATE, READ, SHARED, WRITE};
+use super::{EXEC, PRIVATE, READ, SHARED, WRITE, kill_a_user};
 use crate::harness::{LogReader, tests};
 use crate::sys::module::Reloaded;
-use crate::sys::process::park;
-use crate::sys::{
-    ACCESS_WRITE, Addr, Gate, Handle, IOC_INFO, IOC_STAT, IOC_SYNC, PAGE, Process, Region, SIZE, SyncRange,
-};
+use crate::sys::{ACCESS_WRITE, Addr, Handle, IOC_INFO, IOC_STAT, IOC_SYNC, PAGE, Region, SIZE, SyncRange};
 
 tests![
     a_noisy_user_adds_nothing_to_the_log,
@@ -64,16 +61,7 @@ fn a_noisy_user_adds_nothing_to_the_log() {
             let _ = handle.pwrite(&[0; 64], offset);
             let _ = handle.seek(offset, round % 8);
         }
-        let held = Gate::new();
-        let process = Process::fork(|| {
-            let handle = Handle::rw();
-            let _mapping = handle.whole();
-            handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
-            held.open();
-            park();
-        });
-        held.pass();
-        process.kill();
+        kill_a_user();
         handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
         handle.end(ACCESS_WRITE, 0, 8).unwrap();
     }

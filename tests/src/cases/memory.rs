@@ -13,6 +13,7 @@ tests![
     the_rest_of_the_last_page_is_zero needs [ModuleFile],
     the_segment_is_charged_to_its_cgroup needs [ModuleFile, MemoryCgroup],
     a_cgroup_that_is_full_is_enomem_and_kills_nobody needs [ModuleFile, MemoryCgroup],
+    a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody needs [ModuleFile, MemoryCgroup],
     a_hundred_loads_leave_no_memory_behind needs [ModuleFile] within 240,
     thousands_of_handles_and_mappings_leave_no_memory_behind within 120,
     kmemleak_finds_nothing needs [ModuleFile, Kmemleak] within 240,
@@ -88,6 +89,45 @@ fn a_cgroup_that_is_full_is_enomem_and_kills_nobody() {
     assert_eq!(group.field("memory.events", "oom_kill"), 0);
     let left = group.number("memory.current");
     assert!(left < 16 << 20, "{left} bytes are charged still");
+    drop(module);
+}
+
+/// Wherever the limit is met, in the segment's pages or in what goes with them, it is met without a death.
+fn a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody() {
+    const MIB: u64 = 1 << 20;
+    const SEGMENT: u64 = 16 * MIB;
+    let module = Reloaded::afterwards();
+    module::unload().unwrap();
+    let group = Group::new("shmdev-limits", "memory");
+    Process::fork(|| {
+        group.enter();
+        let load = || module::load("default_size=16777216");
+        // Once without a limit: all that this process itself needs for it is charged afterwards.
+        load().unwrap();
+        module::unload().unwrap();
+        // Odd numbers of pages on the way up, and small steps where the segment itself just fits.
+        let on_the_way = (4..16).map(|index| index * MIB + index * 13 * PAGE as u64);
+        let around = (0..16).map(|index| SEGMENT + index * 16 * PAGE as u64);
+        for limit in on_the_way.chain(around).chain([4 * SEGMENT]) {
+            group.set("memory.max", &limit.to_string());
+            match load() {
+                Ok(()) => {
+                    assert!(
+                        limit > SEGMENT,
+                        "{SEGMENT} bytes were had with a limit of {limit}"
+                    );
+                    module::unload().unwrap();
+                }
+                outcome => {
+                    refused(outcome, Errno::ENOMEM);
+                    assert!(limit < 4 * SEGMENT, "there was room enough");
+                }
+            }
+            assert_eq!(group.field("memory.events", "oom_kill"), 0, "{limit} bytes");
+        }
+    })
+    .join();
+    assert_eq!(group.field("memory.events", "oom_kill"), 0);
     drop(module);
 }
 

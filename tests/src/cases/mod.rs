@@ -17,6 +17,7 @@ mod hostile;
 mod info;
 mod io;
 mod library;
+mod limits;
 mod log;
 mod marks;
 mod memory;
@@ -29,7 +30,10 @@ mod owner;
 mod poll;
 mod protect;
 mod python;
+mod seek;
 mod sync;
+mod threads;
+mod time_namespace;
 mod wait;
 
 use std::fmt::Debug;
@@ -46,16 +50,20 @@ pub(crate) const ALL: &[&[Test]] = &[
     fork::TESTS,
     hostile::TESTS,
     io::TESTS,
+    seek::TESTS,
     move_bytes::TESTS,
     poll::TESTS,
     fdinfo::TESTS,
     sync::TESTS,
+    limits::TESTS,
     access::TESTS,
     wait::TESTS,
+    time_namespace::TESTS,
     fairness::TESTS,
     death::TESTS,
     marks::TESTS,
     owner::TESTS,
+    threads::TESTS,
     model::TESTS,
     counter::TESTS,
     compat::TESTS,
@@ -94,4 +102,18 @@ fn faults(body: impl FnOnce()) {
         sys::process::End::Signal(libc::SIGSEGV),
         "expected a SIGSEGV"
     );
+}
+
+/// Kills a process that maps the whole segment and is in the middle of a write of its first bytes.
+fn kill_a_user() {
+    let held = sys::Gate::new();
+    let process = sys::Process::fork(|| {
+        let handle = sys::Handle::rw();
+        let _mapping = handle.whole();
+        handle.begin(sys::ACCESS_WRITE, 0, 8, 0).unwrap();
+        held.open();
+        sys::process::park();
+    });
+    held.pass();
+    process.kill();
 }

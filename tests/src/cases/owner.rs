@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whose a range is: the handle's, whatever threads, duplicates, children and programs use it.
+//! Whose a range is: the handle's, whatever duplicates, children and programs use it.
 
 use super::refused;
 use crate::harness::tests;
 use crate::sys::process::{park, until};
 use crate::sys::{
-    ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Gate, Handle, Process, STATUS_OWNER_DIED, SyncRange,
-    file, hostile, signal,
+    ACCESS_READ, ACCESS_WRITE, Errno, Gate, Handle, Process, STATUS_OWNER_DIED, SyncRange, file, hostile,
+    signal,
 };
 
 tests![
@@ -18,8 +18,6 @@ tests![
     a_child_that_exits_keeps_its_parents_ranges,
     a_child_may_end_what_its_parent_began,
     a_receiver_of_the_descriptor_may_end_the_range,
-    threads_are_one_owner,
-    a_thread_that_ends_keeps_its_ranges,
     exec_keeps_ranges_when_the_descriptor_stays,
     exec_drops_ranges_when_the_descriptor_goes,
     a_process_that_shares_descriptors_is_the_same_owner,
@@ -113,30 +111,9 @@ fn a_receiver_of_the_descriptor_may_end_the_range() {
     refused(handle.end(ACCESS_WRITE, 0, 8), Errno::ENOENT);
 }
 
-fn threads_are_one_owner() {
-    let handle = Handle::rw();
-    handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            refused(handle.begin(ACCESS_WRITE, 0, 8, DEADLINE_NEVER), Errno::EDEADLK);
-            handle.end(ACCESS_WRITE, 0, 8).unwrap();
-        });
-    });
-    refused(handle.end(ACCESS_WRITE, 0, 8), Errno::ENOENT);
-}
-
-fn a_thread_that_ends_keeps_its_ranges() {
-    let handle = Handle::rw();
-    std::thread::scope(|scope| {
-        scope.spawn(|| _ = handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap());
-    });
-    refused(Handle::rw().begin(ACCESS_READ, 0, 8, 0), Errno::EAGAIN);
-    handle.end(ACCESS_WRITE, 0, 8).unwrap();
-    assert_eq!(Handle::rw().begin(ACCESS_READ, 0, 8, 0).unwrap().status, 0);
-}
-
-/// A process that takes a WRITE range and then runs another program, which parks.
-fn executing(keep: bool) -> Process {
+/// A process that takes a WRITE range and then, when `run` says so, runs another program, which parks. It keeps the
+/// handle, or not.
+pub(super) fn executing(keep: bool, run: impl FnOnce(&Handle, &(dyn Fn() + Sync))) -> Process {
     let (held, go) = (Gate::new(), Gate::new());
     let process = Process::fork(|| {
         let handle = Handle::rw();
@@ -146,7 +123,9 @@ fn executing(keep: bool) -> Process {
         handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
         held.open();
         go.pass();
-        signal::exec(c"/proc/self/exe", &[c"shmdev-tests", c"--park"]).unwrap();
+        run(&handle, &|| {
+            signal::exec(c"/proc/self/exe", &[c"shmdev-tests", c"--park"]).unwrap();
+        });
     });
     held.pass();
     refused(Handle::rw().begin(ACCESS_READ, 0, 8, 0), Errno::EAGAIN);
@@ -159,7 +138,7 @@ fn executing(keep: bool) -> Process {
 }
 
 fn exec_keeps_ranges_when_the_descriptor_stays() {
-    let process = executing(true);
+    let process = executing(true, |_, exec| exec());
     refused(Handle::rw().begin(ACCESS_READ, 0, 8, 0), Errno::EAGAIN);
     process.kill();
     assert_eq!(
@@ -169,7 +148,7 @@ fn exec_keeps_ranges_when_the_descriptor_stays() {
 }
 
 fn exec_drops_ranges_when_the_descriptor_goes() {
-    let process = executing(false);
+    let process = executing(false, |_, exec| exec());
     let observer = Handle::rw();
     until("exec has closed the handle", || {
         observer.stat().unwrap().handles == 1

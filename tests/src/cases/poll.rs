@@ -2,9 +2,14 @@
 
 //! `poll`, `select` and `epoll` on the generation.
 
+use super::info::place;
+use super::{READ, refused};
 use crate::harness::tests;
 use crate::sys::poll::{Epoll, LONG_MS, is_readable, poll, poll_for, select};
-use crate::sys::{ACCESS_READ, ACCESS_WRITE, Gate, Handle, Process, SIZE};
+use crate::sys::{
+    ACCESS_READ, ACCESS_WRITE, Addr, Errno, Gate, Handle, IOC_STAT, IOC_SYNC, PAGE, Process, Region, SIZE,
+    SYNC_BEGIN, SyncRange,
+};
 
 tests![
     readiness_follows_the_access_mode,
@@ -14,6 +19,7 @@ tests![
     the_end_of_a_read_range_does_not,
     stores_into_a_mapping_do_not,
     looking_makes_unreadable,
+    a_look_that_fails_hides_nothing,
     a_write_of_ones_own_does_not_make_readable,
     a_write_of_ones_own_does_not_hide_a_missed_one,
     a_write_range_of_ones_own_does_not_make_readable,
@@ -135,6 +141,31 @@ fn looking_makes_unreadable() {
     reader.seek(0, libc::SEEK_SET).unwrap();
     reader.fdinfo();
     assert!(is_readable(&reader), "INFO, lseek and fdinfo do not look");
+}
+
+fn a_look_that_fails_hides_nothing() {
+    let (reader, writer) = pair();
+    let hole = Region::with_hole(PAGE);
+    let read_only = Region::anonymous(PAGE);
+    let begin = SyncRange {
+        len: 1,
+        op: SYNC_BEGIN,
+        access: ACCESS_READ,
+        ..SyncRange::default()
+    };
+    place(&read_only, 0, begin);
+    read_only.protect(0, PAGE, READ).unwrap();
+    writer.pwrite(b"x", 0).unwrap();
+    for address in [Addr::NULL, Addr::KERNEL, hole.at(PAGE - 8), read_only.at(0)] {
+        refused(reader.ioctl(IOC_STAT, address), Errno::EFAULT);
+        assert!(is_readable(&reader), "STAT to {address:?}");
+    }
+    refused(reader.pread_at(Addr::NULL, 16, 0), Errno::EFAULT);
+    assert!(is_readable(&reader), "a read to nowhere");
+    refused(reader.ioctl(IOC_SYNC, read_only.at(0)), Errno::EFAULT);
+    assert!(is_readable(&reader), "a BEGIN that was given back");
+    reader.stat().unwrap();
+    assert!(!is_readable(&reader));
 }
 
 fn a_write_of_ones_own_does_not_make_readable() {

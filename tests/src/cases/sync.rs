@@ -31,10 +31,6 @@ tests![
     what_the_handle_holds_is_edeadlk,
     edeadlk_comes_before_waiting_for_others,
     neighbours_are_not_edeadlk,
-    one_range_too_many_is_enolck,
-    max_ranges_is_a_parameter needs [ModuleFile],
-    the_segment_has_a_limit_of_all_its_ranges needs [Patience] within 240,
-    many_ranges_end_in_any_order,
     status_and_generation_given_are_not_believed,
     a_refused_begin_holds_nothing,
 ];
@@ -321,72 +317,6 @@ fn neighbours_are_not_edeadlk() {
     handle.begin(ACCESS_WRITE, 150, 1, 0).unwrap();
     handle.begin(ACCESS_READ, 99, 1, 0).unwrap();
     assert_eq!(handle.stat().unwrap().holders, 3);
-}
-
-fn one_range_too_many_is_enolck() {
-    let handle = Handle::rw();
-    for index in 0..1024 {
-        handle.begin(ACCESS_READ, index * 2, 1, 0).unwrap();
-    }
-    assert_eq!(handle.stat().unwrap().holders, 1024);
-    for deadline in [DEADLINE_NOW, DEADLINE_NEVER] {
-        refused(handle.begin(ACCESS_READ, 2048, 1, deadline), Errno::ENOLCK);
-    }
-    Handle::rw()
-        .begin(ACCESS_READ, 2048, 1, 0)
-        .expect("the limit is each handle's own");
-    handle.end(ACCESS_READ, 500 * 2, 1).unwrap();
-    handle.begin(ACCESS_READ, 2048, 1, 0).expect("one was given back");
-    drop(handle);
-    assert_eq!(Handle::rw().stat().unwrap().holders, 0);
-}
-
-fn max_ranges_is_a_parameter() {
-    let _module = Reloaded::with("max_ranges=1");
-    let handle = Handle::rw();
-    assert_eq!(handle.info().unwrap().max_ranges, 1);
-    handle.begin(ACCESS_READ, 0, 1, 0).unwrap();
-    refused(handle.begin(ACCESS_READ, 1, 1, 0), Errno::ENOLCK);
-    handle.end(ACCESS_READ, 0, 1).unwrap();
-    handle.begin(ACCESS_READ, 1, 1, 0).unwrap();
-}
-
-fn the_segment_has_a_limit_of_all_its_ranges() {
-    let handles: Vec<_> = (0..16).map(|_| Handle::rw()).collect();
-    for (index, handle) in (0..).zip(&handles) {
-        for place in 0..1024 {
-            handle
-                .begin(ACCESS_READ, (index * 1024 + place) * 64, 1, 0)
-                .unwrap();
-        }
-    }
-    let one_more = Handle::rw();
-    assert_eq!(one_more.stat().unwrap().holders, 16384);
-    for deadline in [DEADLINE_NOW, DEADLINE_NEVER] {
-        refused(one_more.begin(ACCESS_READ, 1, 1, deadline), Errno::ENOLCK);
-    }
-    handles[7].end(ACCESS_READ, 7 * 1024 * 64, 1).unwrap();
-    one_more.begin(ACCESS_READ, 1, 1, 0).expect("one was given back");
-    drop(handles);
-    assert_eq!(one_more.stat().unwrap().holders, 1);
-}
-
-fn many_ranges_end_in_any_order() {
-    let handle = Handle::rw();
-    let other = Handle::rw();
-    const COUNT: u64 = 500;
-    for index in 0..COUNT {
-        handle.begin(ACCESS_WRITE, index * 8, 8, 0).unwrap();
-    }
-    // 271 and 500 have no common divisor: each once, in a scattered order.
-    for step in 0..COUNT {
-        let index = step * 271 % COUNT;
-        refused(other.begin(ACCESS_WRITE, index * 8 + 7, 1, 0), Errno::EAGAIN);
-        handle.end(ACCESS_WRITE, index * 8, 8).unwrap();
-        other.begin(ACCESS_WRITE, index * 8, 8, 0).unwrap();
-        other.end(ACCESS_WRITE, index * 8, 8).unwrap();
-        assert_eq!(u64::from(handle.stat().unwrap().holders), COUNT - 1 - step);
-    }
 }
 
 fn status_and_generation_given_are_not_believed() {

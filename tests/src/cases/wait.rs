@@ -27,7 +27,6 @@ tests![
     a_stopped_holder_holds_on,
     a_waiter_of_another_thread_is_interrupted_alone,
     a_waiting_range_is_edeadlk_for_its_handle,
-    waiting_ranges_count_for_enolck,
     a_hundred_waiters_get_their_turn,
     signals_and_grants_race_without_loss,
     deadlines_and_grants_race_without_loss,
@@ -292,22 +291,6 @@ fn a_waiting_range_is_edeadlk_for_its_handle() {
     });
     shared.end(ACCESS_WRITE, 0, 100).unwrap();
     shared.end(ACCESS_WRITE, 100, 10).unwrap();
-}
-
-fn waiting_ranges_count_for_enolck() {
-    let holder = holder();
-    let shared = Handle::rw();
-    for index in 1..1024 {
-        shared.begin(ACCESS_READ, index * 2, 1, 0).unwrap();
-    }
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| shared.begin(ACCESS_WRITE, 0, 1, DEADLINE_NEVER).map(drop));
-        until("the thread waits", || holder.stat().unwrap().waiters == 1);
-        refused(shared.begin(ACCESS_READ, 4096, 1, 0), Errno::ENOLCK);
-        holder.end(ACCESS_WRITE, 0, 1).unwrap();
-        waiting.join().unwrap().unwrap();
-    });
-    shared.end(ACCESS_WRITE, 0, 1).unwrap();
 }
 
 fn a_hundred_waiters_get_their_turn() {

@@ -26,8 +26,8 @@ pub(crate) enum Need {
     Compat,
     /// The `rmmod` command.
     Rmmod,
-    /// Somebody who has the time: a test that is slow by nature.
-    Patience,
+    /// Time namespaces, in which processes see another CLOCK_MONOTONIC.
+    TimeNamespace,
 }
 
 impl Need {
@@ -59,9 +59,9 @@ impl Need {
                 "the kernel has no pids controller of cgroup v2",
             ),
             Need::Compat => (compat::works(), "the kernel takes no 32-bit system calls"),
-            Need::Patience => (
-                std::env::var_os("SHMDEV_SLOW_TESTS").is_some(),
-                "it takes long (runs when SHMDEV_SLOW_TESTS is set)",
+            Need::TimeNamespace => (
+                Path::new("/proc/self/ns/time").exists(),
+                "the kernel has no time namespaces",
             ),
             Need::Rmmod => (rmmod_path().is_some(), "there is no rmmod command"),
         };

@@ -59,7 +59,7 @@ impl Handle {
     /// Any ioctl with any argument.
     pub(crate) fn ioctl(&self, command: u32, argument: Addr) -> Result<()> {
         // SAFETY: the kernel checks the address; it belongs to a region of raw pages or to nothing.
-        Errno::result(unsafe { libc::ioctl(self.fd(), command.into(), argument.get()) }).map(drop)
+        outcome(unsafe { libc::ioctl(self.fd(), command.into(), argument.get()) })
     }
 
     pub(crate) fn info(&self) -> Result<Info> {
@@ -68,7 +68,7 @@ impl Handle {
             ..Info::default()
         };
         // SAFETY: the command writes an `Info`.
-        Errno::result(unsafe { libc::ioctl(self.fd(), IOC_INFO.into(), &raw mut info) })?;
+        outcome(unsafe { libc::ioctl(self.fd(), IOC_INFO.into(), &raw mut info) })?;
         Ok(info)
     }
 
@@ -79,7 +79,7 @@ impl Handle {
             ..Stat::default()
         };
         // SAFETY: the command writes a `Stat`.
-        Errno::result(unsafe { libc::ioctl(self.fd(), IOC_STAT.into(), &raw mut stat) })?;
+        outcome(unsafe { libc::ioctl(self.fd(), IOC_STAT.into(), &raw mut stat) })?;
         Ok(stat)
     }
 
@@ -94,7 +94,7 @@ impl Handle {
     /// SYNC with a whole structure, which is returned as the kernel left it.
     pub(crate) fn sync(&self, mut range: SyncRange) -> Result<SyncRange> {
         // SAFETY: the command reads and writes a `SyncRange`.
-        Errno::result(unsafe { libc::ioctl(self.fd(), IOC_SYNC.into(), &raw mut range) })?;
+        outcome(unsafe { libc::ioctl(self.fd(), IOC_SYNC.into(), &raw mut range) })?;
         Ok(range)
     }
 
@@ -226,9 +226,11 @@ impl Handle {
 
     // ---- /proc ----
 
-    /// The `shmdev-` lines of this descriptor's fdinfo, without the prefix.
+    /// The `shmdev-` lines of this descriptor's fdinfo, without the prefix. The thread's own: it may have a table of
+    /// its own.
     pub(crate) fn fdinfo(&self) -> BTreeMap<String, String> {
-        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.fd())).expect("fdinfo");
+        let text =
+            std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", self.fd())).expect("fdinfo");
         text.lines()
             .filter_map(|line| line.strip_prefix("shmdev-")?.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
@@ -252,6 +254,19 @@ impl From<Handle> for OwnedFd {
     fn from(handle: Handle) -> OwnedFd {
         handle.0
     }
+}
+
+/// What an ioctl returned. The numbers by which the kernel tells itself to call again must never come out: programs
+/// do not know them.
+#[track_caller]
+fn outcome(result: i32) -> Result<()> {
+    let outcome = Errno::result(result).map(drop);
+    let errno = Errno::last_raw();
+    assert!(
+        outcome.is_ok() || !(512..=530).contains(&errno),
+        "errno {errno}, which is the kernel's own"
+    );
+    outcome
 }
 
 /// Takes a descriptor that a call has just returned.

@@ -123,6 +123,20 @@ pub(crate) fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Ends this thread as the kernel knows it, and no other, even if it is the first.
+pub(crate) fn exit_thread() -> ! {
+    // SAFETY: the call takes an integer; nothing on this thread's stack is used by other threads afterwards but what
+    // stays there, since the stack stays.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("exit does not return")
+}
+
+/// Gives this thread something of its own that it shared so far: `CLONE_` flags.
+pub(crate) fn unshare(flags: i32) -> Result<()> {
+    // SAFETY: the call takes an integer.
+    Errno::result(unsafe { libc::unshare(flags) }).map(drop)
+}
+
 /// Waits for a signal to end this process.
 pub(crate) fn park() -> ! {
     loop {
