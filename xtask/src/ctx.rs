@@ -20,7 +20,7 @@ pub struct Ctx {
 
 impl Ctx {
     /// Finds the surroundings.
-    pub fn new(verbose: bool) -> Result<Self> {
+    pub fn new(verbose: bool, quiet: bool) -> Result<Self> {
         // Set by `cargo run`, and then right even if the tree was moved after this program was built.
         let manifest =
             std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
@@ -31,7 +31,7 @@ impl Ctx {
         Ok(Ctx {
             workspace,
             cache: Cache::locate()?,
-            ui: Ui::new(verbose),
+            ui: Ui::new(verbose, quiet),
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::{cache::Kind, ctx::Ctx, disk, error::Failure, guest, host, mirror::Mi
 /// The root, a stock kernel and the debug kernel, with their packages.
 const MEGABYTES: u64 = 10_000;
 
-/// Arguments of `cargo xtask doctor`.
+/// Say what this machine has and lacks
 #[derive(clap::Args)]
 pub struct Args {
     /// Install what is missing

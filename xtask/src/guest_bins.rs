@@ -44,7 +44,7 @@ pub fn build(ctx: &Ctx) -> Result<GuestBins> {
     );
     task.finish();
     if made.is_err() {
-        said.iter().for_each(|line| eprintln!("{line}"));
+        said.iter().for_each(|line| ctx.ui.line(line));
         return Err(Failure::tests(explain(&said)));
     }
     let built = target.join(TARGET).join("guest");

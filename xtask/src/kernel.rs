@@ -49,34 +49,44 @@ pub enum Spec {
 }
 
 impl Spec {
-    /// The kernel that a word on the command line means; [`Spec::Host`] only where `host` says that it makes sense.
-    pub fn parse(ctx: &Ctx, word: &str, host: bool) -> Result<Self> {
-        let recipe = Recipe::load(&ctx.workspace)?;
-        match word {
-            "debug" => Ok(Spec::Debug),
-            "host" if host => Ok(Spec::Host),
-            series if recipe.kernels.series.iter().any(|known| known == series) => {
-                Ok(Spec::Series(series.to_owned()))
-            }
-            _ => {
-                let known = recipe.kernels.series.join(", ");
-                let host = if host { ", host" } else { "" };
-                Err(Failure::usage(format!(
-                    "there is no kernel {word}: known are {known}, debug{host} (for a kernel tree of your own use \
-                     --kernel-dir; a new series is added to qemu/debian.toml)"
-                )))
+    /// What `--kernel WORD` and `--kernel-dir DIR` mean together; the default series when neither is given.
+    /// [`Spec::Host`] only where `host` says that it makes sense.
+    pub fn from_options(ctx: &Ctx, word: Option<&str>, dir: Option<&Path>, host: bool) -> Result<Self> {
+        let others: &[&str] = if host { &["debug", "host"] } else { &["debug"] };
+        match (word, dir) {
+            (_, Some(dir)) => Ok(Spec::Dir(dir::checked(dir)?)),
+            (word, None) => Spec::parse(&Recipe::load(&ctx.workspace)?, word, others),
+        }
+    }
+
+    /// The same where `all` is a word too.
+    pub fn several(ctx: &Ctx, word: Option<&str>, dir: Option<&Path>) -> Result<Vec<Self>> {
+        match (word, dir) {
+            (_, Some(dir)) => Ok(vec![Spec::Dir(dir::checked(dir)?)]),
+            (Some("all"), None) => Spec::all(ctx),
+            (word, None) => {
+                let recipe = Recipe::load(&ctx.workspace)?;
+                Ok(vec![Spec::parse(&recipe, word, &["debug", "all"])?])
             }
         }
     }
 
-    /// What `--kernel WORD` and `--kernel-dir DIR` mean together; the default series when neither is given.
-    pub fn from_options(ctx: &Ctx, word: Option<&str>, dir: Option<&Path>, host: bool) -> Result<Self> {
-        match (word, dir) {
-            (_, Some(dir)) => Ok(Spec::Dir(dir.to_owned())),
-            (Some(word), None) => Spec::parse(ctx, word, host),
-            (None, None) => Ok(Spec::Series(
-                Recipe::load(&ctx.workspace)?.default_series().to_owned(),
-            )),
+    /// The kernel that a word means. `others` are the words that are no series.
+    fn parse(recipe: &Recipe, word: Option<&str>, others: &[&str]) -> Result<Self> {
+        let Some(word) = word else {
+            return Ok(Spec::Series(recipe.default_series().to_owned()));
+        };
+        let series = &recipe.kernels.series;
+        match word {
+            "debug" => Ok(Spec::Debug),
+            "host" if others.contains(&word) => Ok(Spec::Host),
+            _ if series.iter().any(|known| known == word) => Ok(Spec::Series(word.to_owned())),
+            _ => Err(Failure::usage(format!(
+                "there is no kernel {word}: known are {}, {} (for a kernel tree of your own use --kernel-dir; a new series \
+                 is added to qemu/debian.toml)",
+                series.join(", "),
+                others.join(", ")
+            ))),
         }
     }
 
@@ -189,16 +199,29 @@ impl Kernel {
     }
 }
 
-/// `cargo xtask kernel`: makes what is asked for and prints where it is.
-pub fn run(ctx: &Ctx, word: Option<&str>) -> Result<ExitCode> {
-    let specs = match word {
-        Some("all") => Spec::all(ctx)?,
-        word => vec![Spec::from_options(ctx, word, None, false)?],
-    };
+/// Fetch or build kernels and print where they are
+///
+/// For each a line: its name, its release, the kernel to boot, the build directory, with tabs between them. A module can be
+/// built in that directory by `cargo xtask kmod` only, which has the kernel's own compilers at hand.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A series (7.3, the default, or 7.2), debug, or all
+    kernel: Option<String>,
+}
+
+/// Runs the subcommand.
+pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
+    let specs = Spec::several(ctx, args.kernel.as_deref(), None)?;
     let root = Root::ensure(ctx)?;
     for spec in specs {
         let kernel = Kernel::ensure(ctx, &root, &spec)?;
-        println!("{}\t{}\t{}", kernel.name, kernel.release, kernel.image.display());
+        println!(
+            "{}\t{}\t{}\t{}",
+            kernel.name,
+            kernel.release,
+            kernel.image.display(),
+            kernel.build.display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -218,11 +241,11 @@ fn make(root: &Root, source: &Path, objects: &Path) -> Sandbox {
 }
 
 /// Shows how far make is, from what it says: `  CC      mm/memory.o` is a step.
-fn watch_steps(task: &mut Task, done: &mut u64, line: Option<&str>) {
-    if let Some(step) = line.and_then(|line| line.strip_prefix("  ")) {
-        *done += 1;
-        task.set(*done, step.split_whitespace().last().unwrap_or_default());
-    }
+fn watch_steps(task: &Task, done: &mut u64, line: Option<&str>) {
+    let step = line.and_then(|line| line.strip_prefix("  "));
+    *done += u64::from(step.is_some());
+    let what = step.and_then(|step| step.split_whitespace().last());
+    task.set(*done, what.unwrap_or_default());
 }
 
 /// As many jobs as there are processors.
@@ -254,4 +277,25 @@ fn load(entry: &Path) -> Result<Kernel> {
         *path = entry.join(&*path);
     }
     Ok(kernel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error;
+
+    #[test]
+    fn a_word_means_a_kernel_and_the_error_lists_the_words() {
+        let recipe = Recipe::load(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()).unwrap();
+        let parse = |word, others: &[&str]| Spec::parse(&recipe, word, others);
+        assert_eq!(parse(Some("7.2"), &[]).unwrap(), Spec::Series("7.2".into()));
+        assert_eq!(
+            parse(None, &[]).unwrap(),
+            Spec::Series(recipe.kernels.series[0].clone())
+        );
+        assert_eq!(parse(Some("host"), &["debug", "host"]).unwrap(), Spec::Host);
+        let error = parse(Some("host"), &["debug", "all"]).unwrap_err();
+        assert_eq!(error::kind(&error), error::Kind::Usage);
+        assert!(error.to_string().contains("7.3, 7.2, debug, all ("), "{error}");
+    }
 }

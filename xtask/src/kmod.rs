@@ -229,7 +229,7 @@ impl<'a> Job<'a> {
             .iter()
             .filter(|line| !line.starts_with("Skipping BTF generation"))
         {
-            eprintln!("{line}");
+            ctx.ui.line(line);
         }
         made.map_err(|_| {
             let log = process::log_path(ctx, &log).unwrap_or_default();

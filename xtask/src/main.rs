@@ -38,36 +38,29 @@ struct Cli {
     /// Show commands before they are run
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Say nothing but results, warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
     #[command(subcommand)]
     command: Task,
 }
 
+// What the help says of a subcommand stands on its arguments.
 #[derive(Subcommand)]
 enum Task {
     /// Make the build root and print where it is
     Root,
-    /// Show processes and the kernel sharing memory through /dev/shmdev, in a guest
     Demo(guest::demo::Args),
-    /// Fetch or build kernels and print where they are
-    Kernel {
-        /// A series (7.3, the default, or 7.2), debug, or all
-        kernel: Option<String>,
-    },
-    /// Build the module and print where it is
+    Kernel(kernel::Args),
     Kmod(kmod::Args),
-    /// Run a command, or a shell, in a guest with the module loaded
     Vm(guest::vm::Args),
-    /// Run the host's unit tests, then the guest's tests
     QemuTest(guest::test::Args),
-    /// Build the guest's image
     Image(guest::image::Args),
     /// Check formatting and run clippy, for the workspace and the module
     Lint,
     /// Write rust-project.json, for rust-analyzer on kmod/
     RustProject,
-    /// Say what this machine has and lacks
     Doctor(doctor::Args),
-    /// Remove what was built
     Clean(clean::Args),
 }
 
@@ -83,13 +76,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let ctx = Ctx::new(cli.verbose)?;
+    let ctx = Ctx::new(cli.verbose, cli.quiet)?;
     match cli.command {
         Task::Root => {
             println!("{}", root::Root::ensure(&ctx)?.path().display());
             Ok(ExitCode::SUCCESS)
         }
-        Task::Kernel { kernel } => kernel::run(&ctx, kernel.as_deref()),
+        Task::Kernel(args) => kernel::run(&ctx, &args),
         Task::Kmod(args) => kmod::run(&ctx, &args),
         Task::Lint => lint::run(&ctx),
         Task::RustProject => rust_project::run(&ctx),
@@ -99,5 +92,72 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Task::Vm(args) => guest::vm::run(&ctx, args),
         Task::QemuTest(args) => guest::test::run(&ctx, args),
         Task::Image(args) => guest::image::run(&ctx, args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn help(subcommand: &str) -> String {
+        let mut command = Cli::command();
+        command.build();
+        let found = command.find_subcommand_mut(subcommand).unwrap();
+        found.render_long_help().to_string()
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_says_what_a_person_cannot_guess() {
+        assert!(help("vm").contains("Ctrl-]"), "{}", help("vm"));
+        assert!(help("qemu-test").contains("Exit status"), "{}", help("qemu-test"));
+        for subcommand in Cli::command().get_subcommands() {
+            assert!(subcommand.get_about().is_some(), "{}", subcommand.get_name());
+        }
+    }
+
+    #[test]
+    fn help_names_all_kernels_where_that_is_a_word() {
+        for subcommand in ["qemu-test", "kernel"] {
+            assert!(help(subcommand).contains("or all"), "{}", help(subcommand));
+        }
+        assert!(!help("vm").contains("or all"), "{}", help("vm"));
+    }
+
+    #[test]
+    fn options_that_exclude_each_other_are_refused() {
+        for line in [
+            "xtask qemu-test --list --machinery",
+            "xtask qemu-test --host-only --guest-only",
+            "xtask qemu-test --host-only --machinery",
+            "xtask qemu-test --guest-only --machinery",
+            "xtask vm --kernel 7.3 --kernel-dir /x",
+            "xtask vm --param default_size",
+            "xtask vm --quiet --verbose",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        for line in [
+            "xtask qemu-test --list --host-only",
+            "xtask vm -q --param default_size=1M -- true",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_without_dashes_in_front_of_it_is_told_of_them() {
+        let error = parse("xtask vm true").err().unwrap().to_string();
+        assert!(error.contains("`cargo xtask vm -- true`"), "{error}");
     }
 }

@@ -88,7 +88,7 @@ fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
     let sources = dir.join("sources.list");
     fs::write(&sources, mirror.sources_list(recipe))?;
     let fs_dir = dir.join("fs");
-    let mut task = ctx
+    let task = ctx
         .ui
         .task(&format!("build root (Debian {})", recipe.release), 100);
     let mut phase = Phase::default();
@@ -99,7 +99,7 @@ fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
         .arg(&fs_dir)
         .arg(&sources);
     run::logged(ctx, &mut command, "root", |line| {
-        phase.watch(line, &debs, &fs_dir, &mut task);
+        phase.watch(line, &debs, &fs_dir, &task);
     })
     .with_context(|| explain(recipe, &mirror))?;
     task.finish();
@@ -166,7 +166,7 @@ struct Phase {
 }
 
 impl Phase {
-    fn watch(&mut self, line: Option<&str>, debs: &Path, fs_dir: &Path, task: &mut Task) {
+    fn watch(&mut self, line: Option<&str>, debs: &Path, fs_dir: &Path, task: &Task) {
         if line.is_some_and(|line| line.starts_with("I: extracting") || line.starts_with("I: installing")) {
             self.installing = true;
             self.packages = files(debs, "deb").0.max(1);

@@ -57,7 +57,7 @@ pub fn logged(
         }
     });
     if result.is_err() {
-        tail.iter().for_each(|line| eprintln!("    | {line}"));
+        tail.iter().for_each(|line| ctx.ui.line(&format!("    | {line}")));
     }
     result
 }

@@ -2,68 +2,92 @@
 //! What a person sees while work is done: steps, bars, warnings. All of it goes to stderr; results go to stdout and
 //! are not this file's business.
 
-use std::{io::IsTerminal, process::Command, time::Duration};
+use std::{cell::Cell, io::IsTerminal, process::Command, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How to talk to the person.
+/// Work that is done sooner is not worth a line.
+const WORTH_A_LINE: Duration = Duration::from_secs(2);
+
+/// How to talk to the person. Clones share the screen.
 #[derive(Debug, Clone)]
 pub struct Ui {
     mode: Mode,
     verbose: bool,
+    bars: MultiProgress,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Terminal,
     Plain,
+    Quiet,
     #[cfg(test)]
     Silent,
 }
 
 impl Ui {
-    /// Bars when stderr is a terminal, plain lines otherwise.
-    pub fn new(verbose: bool) -> Self {
+    /// Bars when stderr is a terminal, plain lines otherwise; neither when it is to be `quiet`.
+    pub fn new(verbose: bool, quiet: bool) -> Self {
         let terminal =
             std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Ui {
-            mode: if terminal { Mode::Terminal } else { Mode::Plain },
-            verbose,
-        }
+        let mode = match (quiet, terminal) {
+            (true, _) => Mode::Quiet,
+            (false, true) => Mode::Terminal,
+            (false, false) => Mode::Plain,
+        };
+        Ui::in_mode(mode, verbose)
     }
 
     /// Says nothing.
     #[cfg(test)]
     pub fn silent() -> Self {
+        Ui::in_mode(Mode::Silent, false)
+    }
+
+    fn in_mode(mode: Mode, verbose: bool) -> Self {
+        let target = match mode {
+            Mode::Terminal => ProgressDrawTarget::stderr(),
+            _ => ProgressDrawTarget::hidden(),
+        };
         Ui {
-            mode: Mode::Silent,
-            verbose: false,
+            mode,
+            verbose,
+            bars: MultiProgress::with_draw_target(target),
         }
     }
 
     /// A line about what is being done now.
     pub fn step(&self, what: &str) {
-        self.line("      ", what);
+        if self.mode != Mode::Quiet {
+            self.line(&format!("       {what}"));
+        }
     }
 
     /// A line about something that the person should know, and that does not stop the work.
     pub fn warn(&self, what: &str) {
-        self.line("warning:", what);
+        self.line(&format!("warning: {what}"));
+    }
+
+    /// A line of somebody else's, such as a compiler's.
+    pub fn line(&self, line: &str) {
+        #[cfg(test)]
+        if self.mode == Mode::Silent {
+            return;
+        }
+        self.bars.suspend(|| eprintln!("{line}"));
     }
 
     /// A command, before it is run; with `--verbose` only.
     pub fn command(&self, command: &Command) {
         if self.verbose {
-            self.line("     +", &describe(command));
+            self.line(&format!("     + {}", describe(command)));
         }
     }
 
     /// A piece of long work; `total` in whatever unit [`Task::set`] counts in, 0 when it is not known.
     pub fn task(&self, what: &str, total: u64) -> Task {
-        if self.mode == Mode::Plain {
-            self.step(what);
-        }
-        let bar = ProgressBar::with_draw_target(Some(total), self.target());
+        let bar = self.bars.add(ProgressBar::new(total));
         let template = if total > 0 {
             "  {spinner} {prefix} [{bar:28}] {percent:>3}% {elapsed} {wide_msg}"
         } else {
@@ -79,23 +103,8 @@ impl Ui {
             what: what.to_owned(),
             bar,
             total,
-            told: 0,
+            told: Cell::new(None),
         }
-    }
-
-    fn target(&self) -> ProgressDrawTarget {
-        match self.mode {
-            Mode::Terminal => ProgressDrawTarget::stderr(),
-            _ => ProgressDrawTarget::hidden(),
-        }
-    }
-
-    fn line(&self, label: &str, what: &str) {
-        #[cfg(test)]
-        if self.mode == Mode::Silent {
-            return;
-        }
-        eprintln!("{label} {what}");
     }
 }
 
@@ -106,35 +115,47 @@ pub struct Task {
     what: String,
     bar: ProgressBar,
     total: u64,
-    told: u64,
+    /// The last quarter that a line was about.
+    told: Cell<Option<u64>>,
 }
 
 impl Task {
     /// How far the work is, and what is being done.
-    pub fn set(&mut self, done: u64, message: &str) {
+    pub fn set(&self, done: u64, message: &str) {
         self.bar.set_position(done.min(self.total));
+        self.message(message);
+    }
+
+    /// What is being done; to be called now and then, even if there is nothing new.
+    pub fn message(&self, message: &str) {
         self.bar.set_message(message.to_owned());
-        // Where nobody watches, a line for each quarter.
-        if self.ui.mode == Mode::Plain && self.total > 0 {
-            let quarter = (4 * done / self.total).min(4);
-            if quarter > self.told && quarter < 4 {
-                self.told = quarter;
-                self.ui.step(&format!("{}: {} %", self.what, 25 * quarter));
-            }
+        if self.ui.mode == Mode::Plain && self.bar.elapsed() >= WORTH_A_LINE {
+            self.tell();
         }
     }
 
-    /// What is being done, where no total is known.
-    pub fn message(&self, message: &str) {
-        self.bar.set_message(message.to_owned());
+    /// Where nobody watches a bar: a line when the work turns out to be long, and for each quarter.
+    fn tell(&self) {
+        let quarter = (4 * self.bar.position())
+            .checked_div(self.total)
+            .unwrap_or(0)
+            .min(3);
+        match self.told.replace(Some(quarter)) {
+            None => self.ui.step(&self.what),
+            Some(told) if quarter > told => {
+                self.ui.step(&format!("{}: {} %", self.what, 25 * quarter));
+            }
+            Some(_) => {}
+        }
     }
 
-    /// The work is done; says how long it took.
+    /// The work is done; says how long it took, if that was long.
     pub fn finish(self) {
-        let seconds = self.bar.elapsed().as_secs_f32();
+        let elapsed = self.bar.elapsed();
         self.bar.finish_and_clear();
-        if seconds >= 0.5 {
-            self.ui.step(&format!("{}: done in {seconds:.1} s", self.what));
+        if elapsed >= WORTH_A_LINE {
+            self.ui
+                .step(&format!("{}: done in {:.1} s", self.what, elapsed.as_secs_f32()));
         }
     }
 }
@@ -142,6 +163,7 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+        self.ui.bars.remove(&self.bar);
     }
 }
 

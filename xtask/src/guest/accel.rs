@@ -40,16 +40,20 @@ const TRIAL: Duration = Duration::from_secs(6);
 pub fn choose(ctx: &Ctx, parts: &Parts, wish: Wish) -> Result<Engine> {
     match wish {
         Wish::Tcg => Ok(Engine::Tcg),
-        Wish::Kvm => match open_device() {
-            Ok(()) => Ok(Engine::Kvm),
-            Err(error) => Err(Failure::machinery(format!(
-                "cannot open /dev/kvm: {error}. Without --accel kvm the guest's instructions are translated, which \
-                 works everywhere; to use KVM, load the host's kvm_intel or kvm_amd module and be in the group that \
-                 owns /dev/kvm."
-            ))),
-        },
+        Wish::Kvm => require_device().map(|()| Engine::Kvm),
         Wish::Auto => auto(ctx, parts),
     }
+}
+
+/// Stops where KVM cannot even be asked.
+pub fn require_device() -> Result<()> {
+    open_device().map_err(|error| {
+        Failure::machinery(format!(
+            "cannot open /dev/kvm: {error}. Without --accel kvm the guest's instructions are translated, which works \
+             everywhere; to use KVM, load the host's kvm_intel or kvm_amd module and be in the group that owns \
+             /dev/kvm."
+        ))
+    })
 }
 
 fn auto(ctx: &Ctx, parts: &Parts) -> Result<Engine> {

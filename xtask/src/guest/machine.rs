@@ -61,19 +61,28 @@ impl Default for MachineArgs {
 }
 
 impl MachineArgs {
+    /// Whether the options go together; to be asked before work begins.
+    pub fn check(&self) -> Result<()> {
+        match self.wish()? {
+            accel::Wish::Kvm => accel::require_device(),
+            _ => Ok(()),
+        }
+    }
+
+    fn wish(&self) -> Result<accel::Wish> {
+        match (self.icount, self.accel) {
+            (true, accel::Wish::Kvm) => Err(Failure::usage(
+                "--icount counts translated instructions: it excludes --accel kvm",
+            )),
+            (true, _) => Ok(accel::Wish::Tcg),
+            (false, wish) => Ok(wish),
+        }
+    }
+
     /// The machine, as yet without exports.
     pub fn machine(&self, ctx: &Ctx, parts: &Parts) -> Result<Machine> {
-        let engine = match (self.icount, self.accel) {
-            (true, accel::Wish::Kvm) => {
-                return Err(Failure::usage(
-                    "--icount counts translated instructions: it excludes --accel kvm",
-                ));
-            }
-            (true, _) => Engine::Tcg,
-            (false, wish) => accel::choose(ctx, parts, wish)?,
-        };
         Ok(Machine {
-            engine,
+            engine: accel::choose(ctx, parts, self.wish()?)?,
             processors: if self.icount { 1 } else { self.smp },
             memory: self.mem,
             exports: Vec::new(),
@@ -104,6 +113,14 @@ fn mebibytes(text: &str) -> Result<u32, String> {
 
 /// Starts the machine.
 pub fn start(ctx: &Ctx, parts: &Parts, machine: &Machine, log: &Path) -> Result<Session> {
+    if let Some(port) = machine.gdb {
+        // A package's kernel comes without its symbols.
+        let symbols = Some(parts.kernel.build.join("vmlinux")).filter(|path| path.exists());
+        let symbols = symbols.map_or(String::new(), |path| format!(" {}", path.display()));
+        ctx.ui.step(&format!(
+            "waiting for a debugger: gdb{symbols} -ex 'target remote :{port}'"
+        ));
+    }
     Session::start(&parts.image, log, |open| {
         let command = command(parts, machine, open);
         ctx.ui.command(&command);
@@ -212,6 +229,22 @@ mod tests {
         for wrong in ["", "G", "-1", "1T", "9999999999G", "16"] {
             assert!(mebibytes(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn counting_instructions_excludes_kvm() {
+        let wanted = |icount, accel| MachineArgs {
+            icount,
+            accel,
+            ..MachineArgs::default()
+        };
+        let error = wanted(true, accel::Wish::Kvm).check().unwrap_err();
+        assert_eq!(crate::error::kind(&error), crate::error::Kind::Usage);
+        assert_eq!(wanted(true, accel::Wish::Auto).wish().unwrap(), accel::Wish::Tcg);
+        assert_eq!(
+            wanted(false, accel::Wish::Auto).wish().unwrap(),
+            accel::Wish::Auto
+        );
     }
 
     #[test]

@@ -84,24 +84,34 @@ const fn case(
     }
 }
 
+fn full_name(case: &Case) -> String {
+    format!("machinery::{}", case.name)
+}
+
 /// No failure may take longer to be noticed.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Runs all cases.
-pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs) -> Result<ExitCode> {
-    let parts = image::prepare(ctx, &kernel.spec(ctx)?)?;
+/// Runs the cases whose name contains `filter`.
+pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs, filter: Option<&str>) -> Result<ExitCode> {
+    let chosen = |case: &&Case| filter.is_none_or(|filter| full_name(case).contains(filter));
+    let cases: Vec<&Case> = CASES.iter().filter(chosen).collect();
+    let spec = kernel.spec(ctx)?;
+    let parts = image::prepare(ctx, &spec)?;
     let start = Instant::now();
-    let mut counts = Counts::default();
-    println!("\nrunning {} tests", CASES.len());
-    for case in &CASES {
+    let mut counts = Counts {
+        filtered_out: (CASES.len() - cases.len()) as u64,
+        ..Counts::default()
+    };
+    println!("\nrunning {} tests", cases.len());
+    for case in cases {
         match try_case(ctx, &parts, machine, case)? {
             Ok(()) => {
                 counts.passed += 1;
-                println!("test machinery::{} ... ok", case.name);
+                println!("test {} ... ok", full_name(case));
             }
             Err(why) => {
                 counts.failed += 1;
-                println!("test machinery::{} ... FAILED\n    {why}", case.name);
+                println!("test {} ... FAILED\n    {why}", full_name(case));
             }
         }
     }

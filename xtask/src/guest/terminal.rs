@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
     os::unix::net::UnixStream,
     path::Path,
-    sync::mpsc::SyncSender,
+    sync::{Mutex, Once, PoisonError, mpsc::SyncSender},
     thread,
     time::{Duration, Instant},
 };
@@ -147,28 +147,65 @@ impl Escapes {
     }
 }
 
-/// Makes events of the signals that xtask gets. A `forwarded` ^C is for the job first.
-pub fn watch_signals(sender: SyncSender<Event>, forwarded: bool) -> Result<()> {
-    let signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]);
-    let mut signals = signals.context("cannot watch for signals")?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            let event = match signal {
-                SIGWINCH => match size() {
-                    Some(size) => Event::Resize(size),
-                    None => continue,
-                },
-                SIGINT | SIGQUIT if forwarded => Event::Signal(signal),
-                _ => Event::Kill(signal),
-            };
-            if sender.send(event).is_err() {
-                // No guest is running any more: the signal is for xtask as if nobody had watched.
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-                return;
-            }
-        }
+/// Who hears of signals: the guest that runs, if one does.
+static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
+
+#[derive(Debug)]
+struct Listener {
+    sender: SyncSender<Event>,
+    /// ^C is for the job first.
+    forwarded: bool,
+}
+
+/// As long as this lives, signals go to its guest.
+#[derive(Debug)]
+pub struct Watch(());
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Makes events of the signals that xtask gets from now on. A `forwarded` ^C is for the job first. One thread watches,
+/// however many guests run after each other; between them a signal does what it does to any program.
+pub fn watch_signals(sender: SyncSender<Event>, forwarded: bool) -> Result<Watch> {
+    static WATCHING: Once = Once::new();
+    *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Listener { sender, forwarded });
+    let mut started = Ok(());
+    WATCHING.call_once(|| {
+        started = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]).map(|mut signals| {
+            thread::spawn(move || {
+                for signal in signals.forever() {
+                    if !tell_listener(signal) {
+                        let _ = signal_hook::low_level::emulate_default_handler(signal);
+                    }
+                }
+            });
+        });
     });
-    Ok(())
+    started.context("cannot watch for signals")?;
+    Ok(Watch(()))
+}
+
+/// Whether there was somebody to tell.
+fn tell_listener(signal: i32) -> bool {
+    let listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(Listener { sender, forwarded }) = &*listener else {
+        return false;
+    };
+    let event = match signal {
+        SIGWINCH => match size() {
+            Some(size) => Event::Resize(size),
+            None => return true,
+        },
+        SIGINT | SIGQUIT if *forwarded => Event::Signal(signal),
+        _ => Event::Kill(signal),
+    };
+    let sender = sender.clone();
+    // Sending may wait for the main loop, which may wait for the listener when it is done.
+    drop(listener);
+    sender.send(event).is_ok()
 }
 
 #[cfg(test)]
@@ -185,6 +222,22 @@ mod tests {
         assert!(!escapes.complete(&[ESCAPE], now + Duration::from_secs(2)));
         assert!(!escapes.complete(&[ESCAPE], now + Duration::from_secs(2)));
         assert!(escapes.complete(&[ESCAPE], now + Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn signals_go_to_the_guest_that_runs_now() {
+        let guest = || std::sync::mpsc::sync_channel(1);
+        assert!(!tell_listener(SIGTERM));
+        let (first, gone) = guest();
+        drop(watch_signals(first, false).unwrap());
+        drop(gone);
+        assert!(!tell_listener(SIGTERM));
+        let (second, events) = guest();
+        let watch = watch_signals(second, false).unwrap();
+        assert!(tell_listener(SIGINT));
+        assert!(matches!(events.try_recv(), Ok(Event::Kill(SIGINT))));
+        drop(watch);
+        assert!(!tell_listener(SIGTERM));
     }
 
     #[test]

@@ -29,13 +29,14 @@ use super::{
     terminal,
     vm::Standard,
 };
-use crate::{ctx::Ctx, debian::Recipe, guest_bins, kernel::Spec};
+use crate::{ctx::Ctx, guest_bins, kernel::Spec};
 
 /// Run the host's unit tests, then the guest's tests
 ///
 /// Exit status: 0 when all passed, 1 when tests failed (or the kernel did while they ran), 69 when the machinery failed and
 /// nothing is known.
 #[derive(clap::Args)]
+#[command(mut_arg("kernel", |kernel| kernel.help("Kernel of the guest: 7.3 (default), 7.2, debug, or all")))]
 pub struct Args {
     /// Run the tests whose name contains this
     filter: Option<String>,
@@ -44,13 +45,13 @@ pub struct Args {
     #[command(flatten)]
     machine: MachineArgs,
     /// List the tests instead of running them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "machinery")]
     list: bool,
     /// Leave the guest's tests out
     #[arg(long, conflicts_with_all = ["guest_only", "machinery"])]
     host_only: bool,
     /// Leave the host's tests out
-    #[arg(long)]
+    #[arg(long, conflicts_with = "machinery")]
     guest_only: bool,
     /// Test the machinery instead: guests that panic, hang, power off, or say nothing
     #[arg(long)]
@@ -69,53 +70,36 @@ const STRICT: [&str; 3] = ["panic_on_warn=1", "hung_task_panic=1", "init_on_allo
 
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
-    if args.machinery {
-        return machinery::run(ctx, &args.kernel, &args.machine);
-    }
+    args.machine.check()?;
     let filter = args.filter.as_deref();
+    if args.machinery {
+        return machinery::run(ctx, &args.kernel, &args.machine, filter);
+    }
+    let specs = Spec::several(
+        ctx,
+        args.kernel.kernel.as_deref(),
+        args.kernel.kernel_dir.as_deref(),
+    )?;
     if args.list {
         return list(ctx, filter, !args.guest_only, !args.host_only);
     }
     let mut summary = Summary::new();
-    let specs = if args.host_only {
-        Vec::new()
-    } else {
-        specs(ctx, &args.kernel)?
-    };
+    let specs = if args.host_only { Vec::new() } else { specs };
     if !args.guest_only {
         summary.add("host", host_tests(ctx, filter)?);
     }
     for spec in specs {
-        let name = name(&spec);
+        let name = format!("guest {spec}");
         match guest_tests(ctx, &spec, &args.machine, filter) {
-            Ok(verdict) => summary.add(&format!("guest {name}"), verdict),
+            Ok(verdict) => summary.add(&name, verdict),
             // The other kernels still have something to tell.
-            Err(error) => summary.add_error(&format!("guest {name}"), &error),
+            Err(error) => summary.add_error(&name, &error),
         }
         if summary.interrupted() {
             break;
         }
     }
     Ok(summary.print())
-}
-
-/// The kernels to test with.
-fn specs(ctx: &Ctx, kernel: &KernelArgs) -> Result<Vec<Spec>> {
-    if kernel.kernel.as_deref() != Some("all") {
-        return Ok(vec![kernel.spec(ctx)?]);
-    }
-    let recipe = Recipe::load(&ctx.workspace)?;
-    let series = recipe.kernels.series.iter().cloned().map(Spec::Series);
-    Ok(series.chain([Spec::Debug]).collect())
-}
-
-fn name(spec: &Spec) -> String {
-    match spec {
-        Spec::Series(series) => series.clone(),
-        Spec::Debug => "debug".into(),
-        Spec::Dir(dir) => dir.display().to_string(),
-        Spec::Host => "host".into(),
-    }
 }
 
 /// `cargo test`, with its output shown and read.
@@ -238,8 +222,9 @@ pub fn watch(ctx: &Ctx, parts: &Parts, machine_args: &MachineArgs, watched: &Wat
             readonly: true,
         });
     }
+    let limits = limits.lifted(machine.gdb.is_some());
     let session = machine::start(ctx, parts, &machine, log)?;
-    terminal::watch_signals(session.sender(), false)?;
+    let _signals = terminal::watch_signals(session.sender(), false)?;
     let mut output = Reported {
         shown,
         report: Report::default(),

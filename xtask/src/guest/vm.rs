@@ -44,15 +44,38 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Set a parameter of the module
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
     param: Vec<String>,
+    #[arg(hide = true, value_name = "COMMAND", value_parser = misplaced)]
+    _misplaced: Option<String>,
     /// The command and its arguments; a shell if there are none
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
+/// A command without `--` in front of it would leave in doubt whose its options are.
+fn misplaced(word: &str) -> Result<String, String> {
+    Err(format!(
+        "a command comes after `--`, as in `cargo xtask vm -- {word}`"
+    ))
+}
+
+/// `name=value`, as the kernel takes it.
+fn parameter(text: &str) -> Result<String, String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(format!("{name:?} cannot be the name of a parameter"));
+    }
+    if value.contains(|c: char| c.is_whitespace() || c == '"' || c == '\0') {
+        return Err("the value may have neither spaces nor quotes in it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
+    args.machine.check()?;
     let spec = args.kernel.spec(ctx)?;
     let root = args.root.as_deref().map(checked_root).transpose()?;
     let parts = image::prepare(ctx, &spec)?;
@@ -118,16 +141,8 @@ pub fn run_command(
         });
     }
     let log = machine::log_path(ctx, "vm", &parts.kernel.name)?;
-    if let Some(port) = machine.gdb {
-        // A package's kernel comes without its symbols.
-        let symbols = Some(parts.kernel.build.join("vmlinux")).filter(|path| path.exists());
-        let symbols = symbols.map_or(String::new(), |path| format!(" {}", path.display()));
-        ctx.ui.step(&format!(
-            "waiting for a debugger: gdb{symbols} -ex 'target remote :{port}'"
-        ));
-    }
     let mut session = machine::start(ctx, parts, &machine, &log)?;
-    terminal::watch_signals(session.sender(), on_terminal.is_none())?;
+    let _signals = terminal::watch_signals(session.sender(), on_terminal.is_none())?;
     if let Some(input) = session.take_input() {
         terminal::carry_input(input, session.sender(), on_terminal.is_some());
     }
@@ -190,5 +205,19 @@ impl Output for Standard {
 
     fn stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
         io::stderr().lock().write_all(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameter;
+
+    #[test]
+    fn a_parameter_has_a_name_and_a_value() {
+        assert_eq!(parameter("default_size=1M").as_deref(), Ok("default_size=1M"));
+        assert_eq!(parameter("x=").as_deref(), Ok("x="));
+        for wrong in ["default_size", "=1", "a b=1", "a=1 2", "a=\"1\""] {
+            assert!(parameter(wrong).is_err(), "{wrong}");
+        }
     }
 }

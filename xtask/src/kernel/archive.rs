@@ -15,10 +15,14 @@ use crate::{
     debian::Recipe,
     disk,
     error::Failure,
+    mirror::Mirror,
     root::Root,
     run,
     sandbox::Sandbox,
 };
+
+/// The list of mirrors, inside the sandbox.
+const SOURCES: &str = "/run/sources.list";
 
 /// A kernel in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,30 +54,39 @@ pub struct Archive<'a> {
     ctx: &'a Ctx,
     root: &'a Root,
     dir: PathBuf,
+    sources: PathBuf,
     _lock: Lock,
 }
 
 impl<'a> Archive<'a> {
-    /// Fetches the package lists.
-    pub fn open(ctx: &'a Ctx, root: &'a Root) -> Result<Self> {
+    /// Fetches the package lists, from today's mirror: the root may be older.
+    pub fn open(ctx: &'a Ctx, root: &'a Root, recipe: &Recipe) -> Result<Self> {
         let (dir, lock) = ctx.cache.workspace(&ctx.ui, Kind::Debs, "kernels")?;
         for part in ["lists/partial", "archives/partial"] {
             cache::create_dir(&dir.join(part))?;
         }
+        let sources = dir.join("sources.list");
+        let mirror = Mirror::find();
+        fs::write(&sources, mirror.sources_list(recipe))
+            .with_context(|| format!("cannot write {}", sources.display()))?;
         let archive = Archive {
             ctx,
             root,
             dir,
+            sources,
             _lock: lock,
         };
         let task = ctx.ui.task("package lists", 0);
         run::logged(ctx, &mut archive.apt("apt-get").arg("update").command(), "apt-update", |line| {
             task.message(line.unwrap_or_default());
         })
-        .context(
-            "the package lists could not be fetched: check the network (behind a proxy, set http_proxy), or set \
-             SHMDEV_MIRROR to another mirror and remove the build root with `cargo xtask clean --cache`",
-        )?;
+        .with_context(|| {
+            format!(
+                "the package lists could not be fetched from {}: check the network (behind a proxy, set http_proxy), or \
+                 set SHMDEV_MIRROR to another mirror",
+                mirror.main
+            )
+        })?;
         task.finish();
         Ok(archive)
     }
@@ -154,7 +167,7 @@ impl<'a> Archive<'a> {
             sizes.sum::<u64>()
         };
         disk::require(self.ctx, "a kernel's packages", total >> 20)?;
-        let mut task = self.ctx.ui.task(
+        let task = self.ctx.ui.task(
             &format!("kernel packages {version} ({})", disk::human(total)),
             total,
         );
@@ -210,8 +223,15 @@ impl<'a> Archive<'a> {
         self.root
             .command(program)
             .network()
+            .ro_bind(&self.sources, SOURCES)
             .bind(self.dir.join("lists"), "/var/lib/apt/lists")
             .bind(self.dir.join("archives"), "/var/cache/apt/archives")
+            .args([
+                "-o",
+                &format!("Dir::Etc::SourceList={SOURCES}"),
+                "-o",
+                "Dir::Etc::SourceParts=-",
+            ])
             .args(["-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3"])
             .args([
                 "-o",

@@ -116,11 +116,11 @@ impl Maker<'_> {
     }
 
     fn build(&self) -> Result<()> {
-        let mut task = self.ctx.ui.task("debug kernel: compiling", STEPS);
+        let task = self.ctx.ui.task("debug kernel: compiling", STEPS);
         let mut done = commands(self.objects);
         let mut command = self.make().args([&super::jobs(), "bzImage", "modules"]).command();
         run::logged(self.ctx, &mut command, "debug-build", |line| {
-            super::watch_steps(&mut task, &mut done, line);
+            super::watch_steps(&task, &mut done, line);
         })?;
         task.finish();
         Ok(())

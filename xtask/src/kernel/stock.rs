@@ -70,7 +70,7 @@ fn entry(
     let key = format!("{name}-{}", key.hex());
     let entry = ctx.cache.entry(&ctx.ui, Kind::Kernel, &key, |dir| {
         disk::require(ctx, &format!("kernel {name}"), MEGABYTES)?;
-        let archive = Archive::open(ctx, root)?;
+        let archive = Archive::open(ctx, root, recipe)?;
         let choice = choose(&archive)?;
         let debs = archive.fetch(&choice.packages(), &choice.version)?;
         drop(archive);
@@ -237,7 +237,7 @@ impl Maker<'_> {
     fn run_make(&self, target: &str, what: &str, steps: u64) -> Result<()> {
         let release = &self.choice.release;
         let suffix = release.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let mut task = self.ctx.ui.task(&format!("kernel {release}: {what}"), steps);
+        let task = self.ctx.ui.task(&format!("kernel {release}: {what}"), steps);
         let mut done = 0;
         let make = super::make(self.root, &self.dir.join("source"), &self.objects());
         let make = make.args([
@@ -251,7 +251,7 @@ impl Maker<'_> {
             &mut make.command(),
             &format!("kernel-{target}"),
             |line| {
-                super::watch_steps(&mut task, &mut done, line);
+                super::watch_steps(&task, &mut done, line);
             },
         )
         .with_context(|| format!("{target} failed in {SOURCE} with {OBJECTS}"))?;
