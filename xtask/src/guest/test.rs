@@ -65,8 +65,14 @@ const IDLE: Duration = Duration::from_secs(300);
 const OVERALL: Duration = Duration::from_secs(3600);
 
 /// What turns each sign of a broken kernel into an end that cannot be overlooked, and keeps the kernel from zeroing
-/// what the module ought to.
-const STRICT: [&str; 3] = ["panic_on_warn=1", "hung_task_panic=1", "init_on_alloc=0"];
+/// what the module ought to. Warnings reach the serial log from the start, for the first report switches lockdep off; after
+/// the boot PID 1 lets everything through, until the power is off.
+const STRICT: [&str; 4] = [
+    "panic_on_warn=1",
+    "hung_task_panic=1",
+    "init_on_alloc=0",
+    "loglevel=5",
+];
 
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {

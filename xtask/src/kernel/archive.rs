@@ -55,6 +55,7 @@ pub struct Archive<'a> {
     root: &'a Root,
     dir: PathBuf,
     sources: PathBuf,
+    mirror: Mirror,
     _lock: Lock,
 }
 
@@ -74,6 +75,7 @@ impl<'a> Archive<'a> {
             root,
             dir,
             sources,
+            mirror,
             _lock: lock,
         };
         let task = ctx.ui.task("package lists", 0);
@@ -84,7 +86,7 @@ impl<'a> Archive<'a> {
             format!(
                 "the package lists could not be fetched from {}: check the network (behind a proxy, set http_proxy), or \
                  set SHMDEV_MIRROR to another mirror",
-                mirror.main
+                archive.mirror.main
             )
         })?;
         task.finish();
@@ -116,9 +118,10 @@ impl<'a> Archive<'a> {
             }
         }
         Err(Failure::machinery(format!(
-            "the archive has no kernel {series}, nor a later one, as a whole (source, configuration, headers, kernel and \
-             modules of one version): a mirror that is being updated mends itself within hours; else set SHMDEV_MIRROR to \
-             another mirror that has {}",
+            "{} has no kernel {series}, nor a later one, as a whole (source, configuration, headers, kernel and modules of one \
+             version), or it cannot be reached: a mirror that is being updated mends itself within hours; else check the \
+             network, or set SHMDEV_MIRROR to another mirror that has {}",
+            self.mirror.main,
             recipe.suites.join(", ")
         )))
     }
