@@ -107,7 +107,7 @@ fn a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody() {
         module::unload().unwrap();
         // Odd numbers of pages on the way up, and small steps where the segment itself just fits.
         let on_the_way = (4..16).map(|index| index * MIB + index * 13 * PAGE as u64);
-        let around = (0..16).map(|index| SEGMENT + index * 16 * PAGE as u64);
+        let around = (0..10).map(|index| SEGMENT + index * 24 * PAGE as u64);
         for limit in on_the_way.chain(around).chain([4 * SEGMENT]) {
             group.set("memory.max", &limit.to_string());
             match load() {
