@@ -10,10 +10,11 @@
 //! - The directory is ours alone: it carries a tag, and a directory with other things in it is not taken. So what is
 //!   removed from it is never somebody else's.
 
+mod kind;
 mod lock;
 
 use std::{
-    env, fmt, fs,
+    env, fs,
     fs::File,
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
@@ -24,83 +25,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{error::Failure, ui::Ui, userns};
 
+pub use kind::Kind;
 pub use lock::Lock;
-
-/// What there is in the cache: a directory for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The build root.
-    Root,
-    /// Downloaded packages.
-    Debs,
-    /// Kernels.
-    Kernel,
-    /// Kernels that are being compiled.
-    Building,
-    /// Modules of kernels, unpacked for the guest.
-    GuestModules,
-    /// Whether KVM works.
-    Accel,
-    /// The module's objects.
-    Kmod,
-    /// The module's objects for clippy.
-    KmodClippy,
-    /// The module's objects for rust-analyzer.
-    KmodAnalyzer,
-    /// Logs of commands and guests. They have no keys and no locks.
-    Logs,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Kind; 10] = [
-        Kind::Root,
-        Kind::Debs,
-        Kind::Kernel,
-        Kind::Building,
-        Kind::GuestModules,
-        Kind::Accel,
-        Kind::Kmod,
-        Kind::KmodClippy,
-        Kind::KmodAnalyzer,
-        Kind::Logs,
-    ];
-
-    /// The directory's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Root => "root",
-            Kind::Debs => "debs",
-            Kind::Kernel => "kernel",
-            Kind::Building => "building",
-            Kind::GuestModules => "guest-modules",
-            Kind::Accel => "accel",
-            Kind::Kmod => "kmod",
-            Kind::KmodClippy => "kmod-clippy",
-            Kind::KmodAnalyzer => "kmod-analyzer",
-            Kind::Logs => "logs",
-        }
-    }
-
-    /// The kind of the thing that the lock `name` is for.
-    fn of_lock(name: &str) -> Option<Kind> {
-        let fits = |kind: &Kind| {
-            name.strip_prefix(kind.name())
-                .is_some_and(|rest| rest.starts_with('-'))
-        };
-        // `kmod-clippy-KEY` begins like a `kmod-KEY`.
-        Kind::ALL
-            .into_iter()
-            .filter(fits)
-            .max_by_key(|kind| kind.name().len())
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Where locks are. They are never removed: that would let a third in beside a holder.
 const LOCKS: &str = "locks";

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kinds of things in the cache: the one list of what in it is ours. Pure.
+
+use std::fmt;
+
+/// What there is in the cache: a directory for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The build root.
+    Root,
+    /// Downloaded packages.
+    Debs,
+    /// Kernels.
+    Kernel,
+    /// Kernels that are being compiled.
+    Building,
+    /// Modules of kernels, unpacked for the guest.
+    GuestModules,
+    /// Whether KVM works.
+    Accel,
+    /// The module's objects.
+    Kmod,
+    /// The module's objects for clippy.
+    KmodClippy,
+    /// The module's objects for rust-analyzer.
+    KmodAnalyzer,
+    /// Logs of commands and guests. They have no keys and no locks.
+    Logs,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 10] = [
+        Kind::Root,
+        Kind::Debs,
+        Kind::Kernel,
+        Kind::Building,
+        Kind::GuestModules,
+        Kind::Accel,
+        Kind::Kmod,
+        Kind::KmodClippy,
+        Kind::KmodAnalyzer,
+        Kind::Logs,
+    ];
+
+    /// The directory's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Root => "root",
+            Kind::Debs => "debs",
+            Kind::Kernel => "kernel",
+            Kind::Building => "building",
+            Kind::GuestModules => "guest-modules",
+            Kind::Accel => "accel",
+            Kind::Kmod => "kmod",
+            Kind::KmodClippy => "kmod-clippy",
+            Kind::KmodAnalyzer => "kmod-analyzer",
+            Kind::Logs => "logs",
+        }
+    }
+
+    /// The kind of the thing that the lock `name` is for.
+    pub fn of_lock(name: &str) -> Option<Kind> {
+        let fits = |kind: &Kind| {
+            name.strip_prefix(kind.name())
+                .is_some_and(|rest| rest.starts_with('-'))
+        };
+        // `kmod-clippy-KEY` begins like a `kmod-KEY`.
+        Kind::ALL
+            .into_iter()
+            .filter(fits)
+            .max_by_key(|kind| kind.name().len())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn a_lock_tells_the_kind_of_what_it_is_for() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of_lock(&format!("{kind}-7.3-0123")), Some(kind));
+        }
+        assert_eq!(Kind::of_lock("diary"), None);
+    }
+}
