@@ -218,6 +218,7 @@ fn memory_that_cannot_be_had_is_enomem() {
 }
 
 fn sizes_of_all_kinds_load() {
+    let _module = Reloaded::afterwards();
     for size in [
         1_u64,
         4095,
@@ -229,7 +230,7 @@ fn sizes_of_all_kinds_load() {
         5_000_000,
         16 << 20,
     ] {
-        let _module = Reloaded::with(&format!("default_size={size}"));
+        module::reload(&format!("default_size={size}")).unwrap();
         let handle = Handle::rw();
         let stat = handle.stat().unwrap();
         assert_eq!((stat.size, stat.mapped_size), (size, size.next_multiple_of(4096)));
@@ -256,8 +257,9 @@ fn sizes_of_all_kinds_load() {
 }
 
 fn the_mode_is_the_nodes() {
+    let _module = Reloaded::afterwards();
     for (parameter, mode) in [("mode=0666", 0o666), ("mode=0640", 0o640), ("mode=0400", 0o400)] {
-        let _module = Reloaded::with(parameter);
+        module::reload(parameter).unwrap();
         assert_eq!(std::fs::metadata("/dev/shmdev").unwrap().mode() & 0o7777, mode);
         Process::fork(move || {
             signal::become_nobody();
