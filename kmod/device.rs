@@ -214,18 +214,16 @@ impl Handle {
         }
         let segment = self.segment();
         arg.status = 0;
-        arg.generation = match segment.end(self.token.get(), range, access)? {
-            Some(own) => {
-                self.seen.set_own(own);
-                own
-            }
-            None => {
-                let generation = segment.generation();
-                self.seen.set(generation);
-                generation
-            }
-        };
-        writer.write(arg)
+        let own = segment.end(self.token.get(), range, access)?;
+        arg.generation = own.unwrap_or_else(|| segment.generation());
+        if let Some(own) = own {
+            self.seen.set_own(own);
+        }
+        writer.write(arg)?;
+        if own.is_none() {
+            self.seen.set(arg.generation);
+        }
+        Ok(())
     }
 
     /// Sees to it that what the current process begins will be dropped when it exits.
