@@ -89,13 +89,13 @@ impl Parking {
 
     /// Sleeps, interruptibly.
     pub(crate) fn park(&self, deadline: Deadline) -> Wake {
-        let mut expires = match deadline {
-            Deadline::Never => 0,
-            Deadline::At(ns) => ns,
-        };
-        let expires: *mut bindings::ktime_t = match deadline {
+        let mut time;
+        let expires = match deadline {
             Deadline::Never => core::ptr::null_mut(),
-            Deadline::At(_) => &raw mut expires,
+            Deadline::At(at) => {
+                time = at;
+                &raw mut time
+            }
         };
         let wake = loop {
             // SAFETY: The state is one that a task may sleep in. The state is set before the flag
