@@ -21,18 +21,85 @@ pub const INFO_NR: u8 = 0x00;
 pub const STAT_NR: u8 = 0x01;
 /// Ioctl number of [`IOC_SYNC`].
 pub const SYNC_NR: u8 = 0x02;
+/// Ioctl number of [`IOC_CREATE`].
+pub const CREATE_NR: u8 = 0x10;
+/// Ioctl number of [`IOC_OPEN`].
+pub const OPEN_NR: u8 = 0x11;
+/// Ioctl number of [`IOC_SET`].
+pub const SET_NR: u8 = 0x12;
+/// Ioctl number of [`IOC_RESIZE`].
+pub const RESIZE_NR: u8 = 0x13;
+/// Ioctl number of [`IOC_REMOVE`].
+pub const REMOVE_NR: u8 = 0x14;
+/// Ioctl number of [`IOC_LIST`].
+pub const LIST_NR: u8 = 0x15;
+/// Ioctl number of [`IOC_RESTRICT`].
+pub const RESTRICT_NR: u8 = 0x16;
 
 /// `_IOR(IOC_TYPE, INFO_NR, Info)`: facts about the device and this handle.
 pub const IOC_INFO: u32 = opcode(IOC_READ, INFO_NR, size_of::<Info>());
-/// `_IOR(IOC_TYPE, STAT_NR, Stat)`: the state of this handle's segment.
-pub const IOC_STAT: u32 = opcode(IOC_READ, STAT_NR, size_of::<Stat>());
+/// `_IOWR(IOC_TYPE, STAT_NR, Stat)`: the state of a segment.
+pub const IOC_STAT: u32 = opcode(IOC_READ | IOC_WRITE, STAT_NR, size_of::<Stat>());
 /// `_IOWR(IOC_TYPE, SYNC_NR, SyncRange)`: begin or end an access to a byte range.
 pub const IOC_SYNC: u32 = opcode(IOC_READ | IOC_WRITE, SYNC_NR, size_of::<SyncRange>());
+/// `_IOWR(IOC_TYPE, CREATE_NR, Create)`: make a segment and attach this handle to it.
+pub const IOC_CREATE: u32 = opcode(IOC_READ | IOC_WRITE, CREATE_NR, size_of::<Create>());
+/// `_IOWR(IOC_TYPE, OPEN_NR, Open)`: attach this handle to a segment that exists.
+pub const IOC_OPEN: u32 = opcode(IOC_READ | IOC_WRITE, OPEN_NR, size_of::<Open>());
+/// `_IOW(IOC_TYPE, SET_NR, Set)`: change owner, group or mode of a segment.
+pub const IOC_SET: u32 = opcode(IOC_WRITE, SET_NR, size_of::<Set>());
+/// `_IOW(IOC_TYPE, RESIZE_NR, Resize)`: change the size of a segment.
+pub const IOC_RESIZE: u32 = opcode(IOC_WRITE, RESIZE_NR, size_of::<Resize>());
+/// `_IOW(IOC_TYPE, REMOVE_NR, Remove)`: take a segment's name away, and its memory when nobody uses
+/// it any more.
+pub const IOC_REMOVE: u32 = opcode(IOC_WRITE, REMOVE_NR, size_of::<Remove>());
+/// `_IOWR(IOC_TYPE, LIST_NR, List)`: the segments, some at a time.
+pub const IOC_LIST: u32 = opcode(IOC_READ | IOC_WRITE, LIST_NR, size_of::<List>());
+/// `_IOW(IOC_TYPE, RESTRICT_NR, Restrict)`: give up, for good, a part of what this handle may do.
+pub const IOC_RESTRICT: u32 = opcode(IOC_WRITE, RESTRICT_NR, size_of::<Restrict>());
 
 /// [`Info::features`]: [`IOC_SYNC`] is there.
 pub const FEATURE_SYNC: u64 = 1 << 0;
 /// [`Info::features`]: `poll` reports new generations.
 pub const FEATURE_POLL: u64 = 1 << 1;
+/// [`Info::features`]: segments can be created, named, found and removed.
+pub const FEATURE_SEGMENTS: u64 = 1 << 2;
+/// [`Info::features`]: [`IOC_RESTRICT`] is there.
+pub const FEATURE_RESTRICT: u64 = 1 << 3;
+
+/// Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
+/// `..`; the rest of the field is zero.
+pub const NAME_SIZE: usize = 64;
+
+/// [`Target::by`]: the segment that this handle is attached to.
+pub const BY_HANDLE: u32 = 0;
+/// [`Target::by`]: the segment whose number is [`Target::id`].
+pub const BY_ID: u32 = 1;
+/// [`Target::by`]: the segment whose name is [`Target::name`].
+pub const BY_NAME: u32 = 2;
+
+/// [`Create::flags`]: fail with `EEXIST` if there is a segment of that name already.
+pub const CREATE_EXCLUSIVE: u32 = 1 << 0;
+/// [`Create::flags`]: remove the segment when the last handle attached to it goes.
+pub const CREATE_AUTO_REMOVE: u32 = 1 << 1;
+
+/// [`Create::status`]: the segment was made by this call; else it existed.
+pub const STATUS_CREATED: u32 = 1 << 0;
+
+/// [`Set::fields`]: change the owner to [`Set::uid`].
+pub const SET_UID: u32 = 1 << 0;
+/// [`Set::fields`]: change the group to [`Set::gid`].
+pub const SET_GID: u32 = 1 << 1;
+/// [`Set::fields`]: change the permission bits to [`Set::mode`].
+pub const SET_MODE: u32 = 1 << 2;
+
+/// [`Stat::flags`]: the segment goes with the last handle attached to it.
+pub const SEGMENT_AUTO_REMOVE: u32 = 1 << 0;
+/// [`Stat::flags`]: the segment was removed, and lives only until the last handle goes.
+pub const SEGMENT_REMOVED: u32 = 1 << 1;
+
+/// How many segments one [`IOC_LIST`] returns at most.
+pub const LIST_MAX: usize = 16;
 
 /// Largest token, see [`Info::token`]: tokens have 30 bits.
 pub const TOKEN_MAX: u32 = (1 << 30) - 1;
@@ -72,17 +139,46 @@ pub struct Info {
     pub token: u32,
     /// How many ranges a handle may hold or wait for at a time; one more fails with `ENOLCK`.
     pub max_ranges: u32,
+    /// How many segments there may be.
+    pub max_segments: u64,
+    /// How many bytes a segment may have, whole pages.
+    pub max_segment_bytes: u64,
+    /// How many bytes all segments together may have, whole pages.
+    pub max_total_bytes: u64,
+    /// How many bytes the segments that a user created may have together, whole pages.
+    pub max_bytes_per_uid: u64,
+    /// How many segments there are that count against `max_segments`.
+    pub segments: u64,
+    /// How many bytes they have, whole pages.
+    pub total_bytes: u64,
+    /// How many bytes those have that the calling user created, whole pages.
+    pub uid_bytes: u64,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 5],
 }
 
-/// What [`IOC_STAT`] returns. The figures are read one after the other while others may change
-/// them.
+/// Names a segment, in calls that can be about another one than this handle's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The segment's name, for [`BY_NAME`]; else zero.
+    pub name: [u8; NAME_SIZE],
+    /// The segment's number, for [`BY_ID`]; else zero.
+    pub id: u64,
+    /// [`BY_HANDLE`], [`BY_ID`] or [`BY_NAME`].
+    pub by: u32,
+    /// Must be zero.
+    pub reserved: u32,
+}
+
+/// What [`IOC_STAT`] takes and returns. The figures are read one after the other while others may
+/// change them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
-    /// Number of the segment; the default segment is 0.
-    pub id: u64,
+    /// Taken: which segment. Returned: its name, all zero if it has none, and its number; the
+    /// default segment's is 0.
+    pub target: Target,
     /// Size in bytes, as it was asked for: the end for `read`, `write` and `lseek`.
     pub size: u64,
     /// Size in bytes rounded up to whole pages: what can be mapped.
@@ -94,16 +190,158 @@ pub struct Stat {
     /// How many writes were completed: ends of WRITE ranges and calls of `write` that stored
     /// something.
     pub generation: u64,
+    /// When it was created: nanoseconds of `CLOCK_REALTIME`.
+    pub created_ns: u64,
+    /// When it was mapped last, or a handle attached to it; so, too.
+    pub attached_ns: u64,
+    /// When its owner, group, mode or size was changed last; so, too.
+    pub changed_ns: u64,
     /// How many ranges are held now.
     pub holders: u32,
     /// How many callers wait for a range now.
     pub waiters: u32,
     /// In how many physically contiguous pieces the memory lies.
     pub pieces: u32,
-    /// Zero.
+    /// A set of `SEGMENT_*` bits.
     pub flags: u32,
+    /// Owner, as seen from the caller's user namespace.
+    pub uid: u32,
+    /// Group; so, too.
+    pub gid: u32,
+    /// Who created it; so, too.
+    pub creator_uid: u32,
+    /// The group of who created it; so, too.
+    pub creator_gid: u32,
+    /// Which process created it, as seen from the caller's pid namespace; 0 if it is not there.
+    pub creator_pid: u32,
+    /// Which process last attached a handle or made a mapping; so, too.
+    pub last_pid: u32,
+    /// Permission bits, 0 to 0777.
+    pub mode: u32,
     /// Zero.
-    pub reserved: [u64; 8],
+    pub reserved: [u32; 13],
+}
+
+/// What [`IOC_CREATE`] takes and returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// The segment's name, or all zero for none.
+    pub name: [u8; NAME_SIZE],
+    /// Size in bytes. Returned: the segment's, which may be larger if it existed.
+    pub size: u64,
+    /// Returned: the segment's number.
+    pub id: u64,
+    /// Permission bits, 0 to 0777.
+    pub mode: u32,
+    /// A set of `CREATE_*` bits.
+    pub flags: u32,
+    /// Returned: a set of `STATUS_*` bits.
+    pub status: u32,
+    /// Must be zero.
+    pub reserved: u32,
+}
+
+/// What [`IOC_OPEN`] takes and returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Which segment: [`BY_ID`] or [`BY_NAME`]. Returned: its name and number.
+    pub target: Target,
+    /// Returned: its size in bytes.
+    pub size: u64,
+    /// Must be zero.
+    pub reserved: u64,
+}
+
+/// What [`IOC_SET`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Set {
+    /// Which segment.
+    pub target: Target,
+    /// What to change: a set of `SET_*` bits, at least one. The fields of the others are ignored.
+    pub fields: u32,
+    /// The new owner, as seen from the caller's user namespace.
+    pub uid: u32,
+    /// The new group; so, too.
+    pub gid: u32,
+    /// The new permission bits, 0 to 0777.
+    pub mode: u32,
+}
+
+/// What [`IOC_RESIZE`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resize {
+    /// Which segment.
+    pub target: Target,
+    /// The new size in bytes.
+    pub size: u64,
+    /// Must be zero.
+    pub reserved: u64,
+}
+
+/// What [`IOC_REMOVE`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remove {
+    /// Which segment.
+    pub target: Target,
+}
+
+/// What [`IOC_LIST`] takes and returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// List segments whose number is at least this: 0 to begin with. Returned: where to go on.
+    pub cursor: u64,
+    /// Returned: how many of `segments` are filled in; 0 after the last one.
+    pub count: u32,
+    /// Must be zero.
+    pub flags: u32,
+    /// Returned: the segments, in the order of their numbers.
+    pub segments: [Stat; LIST_MAX],
+}
+
+/// What [`IOC_RESTRICT`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restrict {
+    /// First byte that the handle may still reach.
+    pub offset: u64,
+    /// How many bytes from there on; 2^64 - 1 for all of them, however large the segment becomes.
+    pub len: u64,
+    /// What it may still do: [`ACCESS_READ`], [`ACCESS_WRITE`] or both.
+    pub access: u32,
+    /// Must be zero.
+    pub flags: u32,
+}
+
+// Names are longer than the arrays that have a default.
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            name: [0; NAME_SIZE],
+            id: 0,
+            by: BY_HANDLE,
+            reserved: 0,
+        }
+    }
+}
+
+impl Default for Create {
+    fn default() -> Self {
+        Self {
+            name: [0; NAME_SIZE],
+            size: 0,
+            id: 0,
+            mode: 0,
+            flags: 0,
+            status: 0,
+            reserved: 0,
+        }
+    }
 }
 
 /// What [`IOC_SYNC`] takes and returns.
