@@ -19,7 +19,7 @@ use crate::error::{
 };
 use crate::mapping::Mapping;
 use crate::sys;
-use crate::uapi::{Info, Stat};
+use crate::uapi::{Info, Stat, Target};
 
 /// A handle of the device, attached to a segment.
 ///
@@ -78,7 +78,7 @@ impl Segment {
     ///
     /// None that the ABI knows for an attached handle.
     pub fn stat(&self) -> Result<Stat, StatError> {
-        sys::stat(self.as_fd()).map_err(|error| StatError::new("stat", error))
+        sys::stat(self.as_fd(), Target::default()).map_err(|error| StatError::new("stat", error))
     }
 
     /// Maps the whole segment for reading and writing. The length is the segment's size in bytes.
@@ -136,7 +136,7 @@ impl Segment {
     }
 
     fn size(&self, operation: &str) -> Result<u64, MapError> {
-        sys::stat(self.as_fd())
+        sys::stat(self.as_fd(), Target::default())
             .map(|stat| stat.size)
             .map_err(|error| MapError::new(operation, error))
     }

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::error::{BeginError, BeginErrorKind, EndError};
 use crate::segment::Segment;
 use crate::sys;
-use crate::uapi::{ACCESS_READ, ACCESS_WRITE, STATUS_OWNER_DIED, SYNC_BEGIN, SYNC_END, SyncRange};
+use crate::uapi::{ACCESS_READ, ACCESS_WRITE, STATUS_OWNER_DIED, SYNC_BEGIN, SYNC_END, SyncRange, Target};
 
 /// What a range is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,7 +170,8 @@ impl Segment {
 
     fn resolve(&self, range: impl RangeBounds<u64>, access: Access) -> Result<HeldRange, BeginError> {
         let end_of_segment = || {
-            let stat = sys::stat(self.as_fd()).map_err(|error| BeginError::new("lock to the end", error))?;
+            let stat = sys::stat(self.as_fd(), Target::default())
+                .map_err(|error| BeginError::new("lock to the end", error))?;
             Ok(stat.mapped_size)
         };
         resolve(range, access, end_of_segment)

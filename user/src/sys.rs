@@ -9,26 +9,48 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::uapi::{self, Info, Stat, SyncRange};
+use crate::uapi::{self, Create, Info, List, Open, Remove, Resize, Restrict, Set, Stat, SyncRange, Target};
 
 /// The functions that `ioctl-sys` makes; their opcodes are compared with the ABI's below.
 mod raw {
     #![allow(unreachable_pub, reason = "the macro writes `pub`")]
 
-    use crate::uapi::{INFO_NR, IOC_TYPE, Info, STAT_NR, SYNC_NR, Stat, SyncRange};
+    use crate::uapi::*;
 
     ioctl_sys::ioctl!(try read info with IOC_TYPE, INFO_NR; Info);
-    ioctl_sys::ioctl!(try read stat with IOC_TYPE, STAT_NR; Stat);
+    ioctl_sys::ioctl!(try readwrite stat with IOC_TYPE, STAT_NR; Stat);
     ioctl_sys::ioctl!(try readwrite sync with IOC_TYPE, SYNC_NR; SyncRange);
+    ioctl_sys::ioctl!(try readwrite create with IOC_TYPE, CREATE_NR; Create);
+    ioctl_sys::ioctl!(try readwrite open with IOC_TYPE, OPEN_NR; Open);
+    ioctl_sys::ioctl!(try write set with IOC_TYPE, SET_NR; Set);
+    ioctl_sys::ioctl!(try write resize with IOC_TYPE, RESIZE_NR; Resize);
+    ioctl_sys::ioctl!(try write remove with IOC_TYPE, REMOVE_NR; Remove);
+    ioctl_sys::ioctl!(try readwrite list with IOC_TYPE, LIST_NR; List);
+    ioctl_sys::ioctl!(try write restrict with IOC_TYPE, RESTRICT_NR; Restrict);
 }
 
 // The ABI writes its opcodes out for the kernel's generic layout. An architecture that has another one must
 // fail here, not at run time with ENOTTY.
-const _: () = {
-    assert!(uapi::IOC_INFO == ioctl_sys::ior!(uapi::IOC_TYPE, uapi::INFO_NR, size_of::<Info>()));
-    assert!(uapi::IOC_STAT == ioctl_sys::ior!(uapi::IOC_TYPE, uapi::STAT_NR, size_of::<Stat>()));
-    assert!(uapi::IOC_SYNC == ioctl_sys::iorw!(uapi::IOC_TYPE, uapi::SYNC_NR, size_of::<SyncRange>()));
-};
+macro_rules! check_opcodes {
+    ($($opcode:ident $macro:ident $nr:ident $type:ty;)*) => {
+        const _: () = {
+            $( assert!(uapi::$opcode == ioctl_sys::$macro!(uapi::IOC_TYPE, uapi::$nr, size_of::<$type>())); )*
+        };
+    };
+}
+
+check_opcodes! {
+    IOC_INFO ior INFO_NR Info;
+    IOC_STAT iorw STAT_NR Stat;
+    IOC_SYNC iorw SYNC_NR SyncRange;
+    IOC_CREATE iorw CREATE_NR Create;
+    IOC_OPEN iorw OPEN_NR Open;
+    IOC_SET iow SET_NR Set;
+    IOC_RESIZE iow RESIZE_NR Resize;
+    IOC_REMOVE iow REMOVE_NR Remove;
+    IOC_LIST iorw LIST_NR List;
+    IOC_RESTRICT iow RESTRICT_NR Restrict;
+}
 
 /// `INFO`. Does not attach the handle to a segment.
 pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<Info> {
@@ -38,10 +60,14 @@ pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<Info> {
     Ok(info)
 }
 
-/// `STAT`. The handle has then seen the generation that it returns.
-pub(crate) fn stat(fd: BorrowedFd<'_>) -> io::Result<Stat> {
-    let mut stat = Stat::default();
-    // SAFETY: `stat` is what this opcode writes, and lives until the call returns.
+/// `STAT`. By handle, the handle has then seen the generation that it returns, and is attached to the
+/// default segment if it was to none.
+pub(crate) fn stat(fd: BorrowedFd<'_>, target: Target) -> io::Result<Stat> {
+    let mut stat = Stat {
+        target,
+        ..Stat::default()
+    };
+    // SAFETY: `stat` is what this opcode reads and writes, and lives until the call returns.
     unsafe { raw::stat(fd.as_raw_fd(), &raw mut stat) }?;
     Ok(stat)
 }
@@ -50,4 +76,46 @@ pub(crate) fn stat(fd: BorrowedFd<'_>) -> io::Result<Stat> {
 pub(crate) fn sync(fd: BorrowedFd<'_>, range: &mut SyncRange) -> io::Result<()> {
     // SAFETY: `range` is what this opcode reads and writes, and nobody else has it.
     unsafe { raw::sync(fd.as_raw_fd(), range) }
+}
+
+/// `CREATE`. The results are in `create` when it succeeds.
+pub(crate) fn create(fd: BorrowedFd<'_>, create: &mut Create) -> io::Result<()> {
+    // SAFETY: `create` is what this opcode reads and writes, and nobody else has it.
+    unsafe { raw::create(fd.as_raw_fd(), create) }
+}
+
+/// `OPEN`. The results are in `open` when it succeeds.
+pub(crate) fn open(fd: BorrowedFd<'_>, open: &mut Open) -> io::Result<()> {
+    // SAFETY: `open` is what this opcode reads and writes, and nobody else has it.
+    unsafe { raw::open(fd.as_raw_fd(), open) }
+}
+
+/// `SET`.
+pub(crate) fn set(fd: BorrowedFd<'_>, set: &Set) -> io::Result<()> {
+    // SAFETY: `set` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::set(fd.as_raw_fd(), set) }
+}
+
+/// `RESIZE`.
+pub(crate) fn resize(fd: BorrowedFd<'_>, resize: &Resize) -> io::Result<()> {
+    // SAFETY: `resize` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::resize(fd.as_raw_fd(), resize) }
+}
+
+/// `REMOVE`.
+pub(crate) fn remove(fd: BorrowedFd<'_>, remove: &Remove) -> io::Result<()> {
+    // SAFETY: `remove` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::remove(fd.as_raw_fd(), remove) }
+}
+
+/// `LIST`. The results are in `list` when it succeeds.
+pub(crate) fn list(fd: BorrowedFd<'_>, list: &mut List) -> io::Result<()> {
+    // SAFETY: `list` is what this opcode reads and writes, and nobody else has it.
+    unsafe { raw::list(fd.as_raw_fd(), list) }
+}
+
+/// `RESTRICT`.
+pub(crate) fn restrict(fd: BorrowedFd<'_>, restrict: &Restrict) -> io::Result<()> {
+    // SAFETY: `restrict` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::restrict(fd.as_raw_fd(), restrict) }
 }

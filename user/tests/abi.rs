@@ -5,91 +5,91 @@
 
 use std::mem::{align_of, offset_of, size_of};
 
-use shmdev::uapi::{
-    ABI_VERSION, ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, DEADLINE_NOW, FEATURE_POLL, FEATURE_SYNC,
-    IOC_INFO, IOC_STAT, IOC_SYNC, IOC_TYPE, Info, STATUS_OWNER_DIED, SYNC_BEGIN, SYNC_END, Stat, SyncRange,
-    TOKEN_MAX,
-};
+use shmdev::uapi::*;
 
-/// Each field's offset, in the order of the structure.
-macro_rules! offsets {
-    ($type:ty: $($field:ident)+) => { [$((stringify!($field), offset_of!($type, $field))),+] };
+/// Each structure's size, then each field's offset, in the order of the structure.
+macro_rules! layout {
+    ($type:ident, $size:literal: $($field:ident $offset:literal)+) => {
+        assert_eq!((size_of::<$type>(), align_of::<$type>()), ($size, align_of::<u64>()));
+        let offsets = [$((stringify!($field), offset_of!($type, $field))),+];
+        assert_eq!(offsets, [$((stringify!($field), $offset)),+]);
+        // Nothing is left out, and nothing is padding.
+        let $type { $($field),+ } = $type::default();
+        assert_eq!([$(size_of_val(&$field)),+].iter().sum::<usize>(), $size);
+    };
 }
 
 #[test]
 fn info_has_the_layout_of_the_abi() {
-    assert_eq!((size_of::<Info>(), align_of::<Info>()), (64, align_of::<u64>()));
-    let expected = [
-        ("abi_version", 0),
-        ("page_size", 4),
-        ("features", 8),
-        ("default_size", 16),
-        ("token", 24),
-        ("max_ranges", 28),
-        ("reserved", 32),
-    ];
-    assert_eq!(
-        offsets!(Info: abi_version page_size features default_size token max_ranges reserved),
-        expected
-    );
+    layout!(Info, 128:
+        abi_version 0 page_size 4 features 8 default_size 16 token 24 max_ranges 28 max_segments 32
+        max_segment_bytes 40 max_total_bytes 48 max_bytes_per_uid 56 segments 64 total_bytes 72 uid_bytes 80
+        reserved 88);
+}
+
+#[test]
+fn target_has_the_layout_of_the_abi() {
+    layout!(Target, 80: name 0 id 64 by 72 reserved 76);
 }
 
 #[test]
 fn stat_has_the_layout_of_the_abi() {
-    assert_eq!((size_of::<Stat>(), align_of::<Stat>()), (128, align_of::<u64>()));
-    let expected = [
-        ("id", 0),
-        ("size", 8),
-        ("mapped_size", 16),
-        ("nattch", 24),
-        ("handles", 32),
-        ("generation", 40),
-        ("holders", 48),
-        ("waiters", 52),
-        ("pieces", 56),
-        ("flags", 60),
-        ("reserved", 64),
-    ];
-    let offsets = offsets!(
-        Stat: id size mapped_size nattch handles generation holders waiters pieces flags reserved
+    layout!(Stat, 240:
+        target 0 size 80 mapped_size 88 nattch 96 handles 104 generation 112 created_ns 120 attached_ns 128
+        changed_ns 136 holders 144 waiters 148 pieces 152 flags 156 uid 160 gid 164 creator_uid 168
+        creator_gid 172 creator_pid 176 last_pid 180 mode 184 reserved 188);
+}
+
+#[test]
+fn create_and_open_have_the_layout_of_the_abi() {
+    layout!(Create, 96: name 0 size 64 id 72 mode 80 flags 84 status 88 reserved 92);
+    layout!(Open, 96: target 0 size 80 reserved 88);
+}
+
+#[test]
+fn set_resize_and_remove_have_the_layout_of_the_abi() {
+    layout!(Set, 96: target 0 fields 80 uid 84 gid 88 mode 92);
+    layout!(Resize, 96: target 0 size 80 reserved 88);
+    layout!(Remove, 80: target 0);
+}
+
+#[test]
+fn list_has_the_layout_of_the_abi() {
+    assert_eq!((size_of::<List>(), align_of::<List>()), (3856, align_of::<u64>()));
+    assert_eq!(
+        [
+            offset_of!(List, cursor),
+            offset_of!(List, count),
+            offset_of!(List, flags),
+            offset_of!(List, segments)
+        ],
+        [0, 8, 12, 16]
     );
-    assert_eq!(offsets, expected);
+    assert_eq!(16 + LIST_MAX * size_of::<Stat>(), 3856);
+}
+
+#[test]
+fn restrict_has_the_layout_of_the_abi() {
+    layout!(Restrict, 24: offset 0 len 8 access 16 flags 20);
 }
 
 #[test]
 fn sync_range_has_the_layout_of_the_abi() {
-    assert_eq!(
-        (size_of::<SyncRange>(), align_of::<SyncRange>()),
-        (48, align_of::<u64>())
-    );
-    let expected = [
-        ("offset", 0),
-        ("len", 8),
-        ("deadline_ns", 16),
-        ("generation", 24),
-        ("op", 32),
-        ("access", 36),
-        ("flags", 40),
-        ("status", 44),
-    ];
-    assert_eq!(
-        offsets!(SyncRange: offset len deadline_ns generation op access flags status),
-        expected
-    );
+    layout!(SyncRange, 48: offset 0 len 8 deadline_ns 16 generation 24 op 32 access 36 flags 40 status 44);
 }
 
 #[test]
 fn opcodes_are_the_known_numbers() {
-    assert_eq!(IOC_INFO, 0x8040_bb00);
-    assert_eq!(IOC_STAT, 0x8080_bb01);
+    assert_eq!(IOC_INFO, 0x8080_bb00);
+    assert_eq!(IOC_STAT, 0xc0f0_bb01);
     assert_eq!(IOC_SYNC, 0xc030_bb02);
-}
-
-#[test]
-fn opcodes_are_what_ioctl_sys_computes() {
-    assert_eq!(IOC_INFO, ioctl_sys::ior!(IOC_TYPE, 0, size_of::<Info>()));
-    assert_eq!(IOC_STAT, ioctl_sys::ior!(IOC_TYPE, 1, size_of::<Stat>()));
-    assert_eq!(IOC_SYNC, ioctl_sys::iorw!(IOC_TYPE, 2, size_of::<SyncRange>()));
+    assert_eq!(IOC_CREATE, 0xc060_bb10);
+    assert_eq!(IOC_OPEN, 0xc060_bb11);
+    assert_eq!(IOC_SET, 0x4060_bb12);
+    assert_eq!(IOC_RESIZE, 0x4060_bb13);
+    assert_eq!(IOC_REMOVE, 0x4050_bb14);
+    assert_eq!(IOC_LIST, 0xcf10_bb15);
+    assert_eq!(IOC_RESTRICT, 0x4018_bb16);
 }
 
 /// `_IOC` of `asm-generic/ioctl.h`, taken apart: `dir << 30 | size << 16 | type << 8 | nr`, where user
@@ -106,15 +106,31 @@ fn opcodes_are_what_the_kernels_macros_compute() {
             opcode & 0xff,
         )
     };
-    assert_eq!(parts(IOC_INFO), (READ, 64, 0xbb, 0));
-    assert_eq!(parts(IOC_STAT), (READ, 128, 0xbb, 1));
+    assert_eq!(parts(IOC_INFO), (READ, 128, 0xbb, 0));
+    assert_eq!(parts(IOC_STAT), (READ | WRITE, 240, 0xbb, 1));
     assert_eq!(parts(IOC_SYNC), (READ | WRITE, 48, 0xbb, 2));
+    assert_eq!(parts(IOC_CREATE), (READ | WRITE, 96, 0xbb, 16));
+    assert_eq!(parts(IOC_OPEN), (READ | WRITE, 96, 0xbb, 17));
+    assert_eq!(parts(IOC_SET), (WRITE, 96, 0xbb, 18));
+    assert_eq!(parts(IOC_RESIZE), (WRITE, 96, 0xbb, 19));
+    assert_eq!(parts(IOC_REMOVE), (WRITE, 80, 0xbb, 20));
+    assert_eq!(parts(IOC_LIST), (READ | WRITE, 3856, 0xbb, 21));
+    assert_eq!(parts(IOC_RESTRICT), (WRITE, 24, 0xbb, 22));
 }
 
 #[test]
 fn constants_are_the_known_numbers() {
     assert_eq!(ABI_VERSION, 1);
-    assert_eq!((FEATURE_SYNC, FEATURE_POLL), (1, 2));
+    assert_eq!(
+        (FEATURE_SYNC, FEATURE_POLL, FEATURE_SEGMENTS, FEATURE_RESTRICT),
+        (1, 2, 4, 8)
+    );
+    assert_eq!((NAME_SIZE, LIST_MAX), (64, 16));
+    assert_eq!((BY_HANDLE, BY_ID, BY_NAME), (0, 1, 2));
+    assert_eq!((CREATE_EXCLUSIVE, CREATE_AUTO_REMOVE), (1, 2));
+    assert_eq!(STATUS_CREATED, 1);
+    assert_eq!((SET_UID, SET_GID, SET_MODE), (1, 2, 4));
+    assert_eq!((SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED), (1, 2));
     assert_eq!((SYNC_BEGIN, SYNC_END), (1, 2));
     assert_eq!((ACCESS_READ, ACCESS_WRITE), (1, 2));
     assert_eq!((DEADLINE_NOW, DEADLINE_NEVER), (0, 0xffff_ffff_ffff_ffff));
