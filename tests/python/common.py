@@ -15,19 +15,72 @@ BEGIN, END = 1, 2
 NOW, NEVER = 0, (1 << 64) - 1
 OWNER_DIED = 1
 
-INFO = struct.Struct("=IIQQII32x")
-STAT = struct.Struct("=QQQQQQIIII64x")
+BY_HANDLE, BY_ID, BY_NAME = 0, 1, 2
+EXCLUSIVE, AUTO_REMOVE = 1, 2
+CREATED = 1
+SET_UID, SET_GID, SET_MODE = 1, 2, 4
+
+INFO = struct.Struct("=IIQQII7Q40x")
+TARGET = struct.Struct("=64sQII")
+STAT = struct.Struct("=64sQII8Q11I52x")
 RANGE = struct.Struct("=QQQQIIII")
+CREATE = struct.Struct("=64sQQIIII")
+OPEN = struct.Struct("=64sQIIQQ")
+SET = struct.Struct("=64sQIIIIII")
+RESIZE = struct.Struct("=64sQIIQQ")
+LIST = struct.Struct(f"=QII{16 * STAT.size}s")
+RESTRICT = struct.Struct("=QQII")
 
-IOC_INFO = 2 << 30 | INFO.size << 16 | 0xBB << 8 | 0
-IOC_STAT = 2 << 30 | STAT.size << 16 | 0xBB << 8 | 1
-IOC_SYNC = 3 << 30 | RANGE.size << 16 | 0xBB << 8 | 2
+
+def iowr(number, structure, directions=3):
+    return directions << 30 | structure.size << 16 | 0xBB << 8 | number
 
 
-def stat(fd):
+IOC_INFO = iowr(0, INFO, 2)
+IOC_STAT = iowr(1, STAT)
+IOC_SYNC = iowr(2, RANGE)
+IOC_CREATE = iowr(16, CREATE)
+IOC_OPEN = iowr(17, OPEN)
+IOC_SET = iowr(18, SET, 1)
+IOC_RESIZE = iowr(19, RESIZE, 1)
+IOC_REMOVE = iowr(20, TARGET, 1)
+IOC_LIST = iowr(21, LIST)
+IOC_RESTRICT = iowr(22, RESTRICT, 1)
+
+STAT_FIELDS = (
+    "name id by reserved size mapped_size nattch handles generation created_ns attached_ns changed_ns holders waiters "
+    "pieces flags uid gid creator_uid creator_gid creator_pid last_pid mode"
+).split()
+INFO_FIELDS = (
+    "abi_version page_size features default_size token max_ranges max_segments max_segment_bytes max_total_bytes "
+    "max_bytes_per_uid segments total_bytes uid_bytes"
+).split()
+
+
+def target(what=None):
+    """This handle's segment, the one of this number, or the one of this name."""
+    if what is None:
+        return b"", 0, BY_HANDLE, 0
+    if isinstance(what, int):
+        return b"", what, BY_ID, 0
+    return what if isinstance(what, bytes) else what.encode(), 0, BY_NAME, 0
+
+
+def stat_fields(packed):
+    fields = dict(zip(STAT_FIELDS, STAT.unpack(packed)))
+    fields["name"] = fields["name"].rstrip(b"\0").decode("ascii")
+    return fields
+
+
+def stat(fd, what=None):
     """The fields of STAT by their names."""
-    names = "id size mapped_size nattch handles generation holders waiters pieces flags".split()
-    return dict(zip(names, STAT.unpack(fcntl.ioctl(fd, IOC_STAT, bytes(STAT.size)))))
+    given = TARGET.pack(*target(what)).ljust(STAT.size, b"\0")
+    return stat_fields(fcntl.ioctl(fd, IOC_STAT, given))
+
+
+def info(fd):
+    """The fields of INFO by their names."""
+    return dict(zip(INFO_FIELDS, INFO.unpack(fcntl.ioctl(fd, IOC_INFO, bytes(INFO.size)))))
 
 
 def sync(fd, op, access, offset, length, deadline=NOW):

@@ -6,17 +6,18 @@ import time
 
 from common import *
 
-assert (INFO.size, STAT.size, RANGE.size) == (64, 128, 48)
+assert (INFO.size, STAT.size, RANGE.size) == (128, 240, 48)
 one, other = os.open(DEVICE, os.O_RDWR), os.open(DEVICE, os.O_RDWR)
 
-version, page_size, features, size, token, max_ranges = INFO.unpack(fcntl.ioctl(one, IOC_INFO, bytes(INFO.size)))
-assert (version, page_size, features, size, max_ranges) == (1, PAGE, 3, SIZE, 1024)
-assert 1 <= token < 1 << 30 and token != INFO.unpack(fcntl.ioctl(other, IOC_INFO, bytes(64)))[4]
+facts = info(one)
+assert (facts["abi_version"], facts["page_size"], facts["features"]) == (1, PAGE, 15)
+assert (facts["default_size"], facts["max_ranges"]) == (SIZE, 1024)
+assert 1 <= facts["token"] < 1 << 30 and facts["token"] != info(other)["token"]
 
 state = stat(one)
 assert (state["id"], state["size"], state["mapped_size"], state["nattch"]) == (0, SIZE, SIZE, 0)
 in_place = bytearray(STAT.size)
-assert fcntl.ioctl(one, IOC_STAT, in_place) == 0 and STAT.unpack(in_place)[1] == SIZE
+assert fcntl.ioctl(one, IOC_STAT, in_place) == 0 and stat_fields(in_place)["size"] == SIZE
 
 # Holding, excluding, sharing.
 generation = state["generation"]
@@ -41,7 +42,7 @@ refused(errno.EINVAL, sync, one, BEGIN, WRITE, (1 << 64) - 1, 2)
 refused(errno.EINVAL, sync, one, 3, WRITE, 0, 1)
 refused(errno.EINVAL, sync, one, BEGIN, BOTH, 0, 1)
 refused(errno.ENOTTY, fcntl.ioctl, one, IOC_SYNC + 1, bytes(48))
-refused(errno.ENOTTY, fcntl.ioctl, one, IOC_INFO + (8 << 16), bytes(72))
+refused(errno.ENOTTY, fcntl.ioctl, one, IOC_INFO + (8 << 16), bytes(136))
 
 # A writer that is killed, and the next one, who is told.
 ready = os.pipe()

@@ -5,8 +5,8 @@
 use super::refused;
 use crate::harness::tests;
 use crate::sys::{
-    ABI_VERSION, ACCESS_WRITE, Addr, Errno, Handle, IOC_INFO, IOC_STAT, IOC_SYNC, PAGE, Region, SIZE,
-    SYNC_BEGIN, SYNC_END, compat,
+    ABI_VERSION, ACCESS_WRITE, Addr, Errno, Handle, IOC_INFO, IOC_STAT, IOC_SYNC, Info, PAGE, Region, SIZE,
+    SYNC_BEGIN, SYNC_END, Stat, compat,
 };
 
 tests![
@@ -20,14 +20,22 @@ tests![
 fn info_and_stat_are_the_same() {
     let handle = Handle::rw();
     let low = Region::low(PAGE);
-    for (command, size, fill) in [(IOC_INFO, 64, 0xff), (IOC_STAT, 128, 0xee)] {
-        low.fill(fill);
+    for (command, size) in [(IOC_INFO, size_of::<Info>()), (IOC_STAT, size_of::<Stat>())] {
+        let prepare = || {
+            low.fill(0xee);
+            low.place(0, &Stat::default());
+        };
+        prepare();
         assert_eq!(compat::ioctl(&handle, command, low.at(0)), Ok(0));
         let by_32_bits = low.read(0, PAGE);
-        low.fill(fill);
+        prepare();
         handle.ioctl(command, low.at(0)).unwrap();
         assert_eq!(by_32_bits, low.read(0, PAGE));
-        assert!(by_32_bits[size..].iter().all(|&byte| byte == fill));
+        assert!(
+            by_32_bits[size.max(size_of::<Stat>())..]
+                .iter()
+                .all(|&byte| byte == 0xee)
+        );
     }
     handle.ioctl(IOC_INFO, low.at(0)).unwrap();
     assert_eq!(low.read(0, 4), ABI_VERSION.to_ne_bytes());

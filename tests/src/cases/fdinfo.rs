@@ -50,7 +50,7 @@ fn an_attached_handle_has_every_line() {
             "waiting"
         ]
     );
-    assert_eq!(number(&lines, "segment"), stat.id);
+    assert_eq!(number(&lines, "segment"), stat.target.id);
     assert_eq!(number(&lines, "size"), SIZE as u64);
     assert_eq!(number(&lines, "generation"), stat.generation);
     assert_eq!((number(&lines, "held"), number(&lines, "waiting")), (0, 0));

@@ -6,6 +6,7 @@
 //! healthy system reaches ends a wait.
 
 mod access;
+mod arguments;
 mod compat;
 mod counter;
 mod death;
@@ -45,6 +46,7 @@ use crate::sys::{self, Errno};
 pub(crate) const ALL: &[&[Test]] = &[
     open::TESTS,
     info::TESTS,
+    arguments::TESTS,
     mmap::TESTS,
     protect::TESTS,
     fork::TESTS,

@@ -2,7 +2,6 @@
 
 //! `poll`, `select` and `epoll` on the generation.
 
-use super::info::place;
 use super::{READ, refused};
 use crate::harness::tests;
 use crate::sys::poll::{Epoll, LONG_MS, is_readable, poll, poll_for, select};
@@ -153,10 +152,10 @@ fn a_look_that_fails_hides_nothing() {
         access: ACCESS_READ,
         ..SyncRange::default()
     };
-    place(&read_only, 0, begin);
+    read_only.place(0, &begin);
     read_only.protect(0, PAGE, READ).unwrap();
     writer.pwrite(b"x", 0).unwrap();
-    for address in [Addr::NULL, Addr::KERNEL, hole.at(PAGE - 8), read_only.at(0)] {
+    for address in [Addr::NULL, Addr::KERNEL, hole.at(PAGE - 8), read_only.at(256)] {
         refused(reader.ioctl(IOC_STAT, address), Errno::EFAULT);
         assert!(is_readable(&reader), "STAT to {address:?}");
     }

@@ -2,9 +2,9 @@
 
 //! The harness: a table of tests, each of which runs in a process of its own, and a report in cargo's format.
 //!
-//! What a test may assume: the module is loaded with its default parameters, nobody else uses the device, no byte is
-//! marked OWNER_DIED. What it must leave behind: the same, which the runner checks. The contents of the segment are
-//! whatever the last test wrote.
+//! What a test may assume: the module is loaded with its default parameters, nobody else uses the device, there is no
+//! segment but the default one, no byte is marked OWNER_DIED. What it must leave behind: the same, which the runner
+//! checks. The contents of the default segment are whatever the last test wrote.
 
 mod args;
 mod child;

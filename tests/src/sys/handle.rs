@@ -5,10 +5,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{
-    Addr, Errno, IOC_INFO, IOC_STAT, IOC_SYNC, Info, Region, Result, SYNC_BEGIN, SYNC_END, Stat, SyncRange,
-    count,
-};
+use super::{Addr, Errno, Info, Region, Result, SYNC_BEGIN, SYNC_END, Stat, SyncRange, count};
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
@@ -64,23 +61,16 @@ impl Handle {
 
     pub(crate) fn info(&self) -> Result<Info> {
         let mut info = Info {
-            reserved: [u64::MAX; 4],
+            reserved: [u64::MAX; 5],
             ..Info::default()
         };
-        // SAFETY: the command writes an `Info`.
-        outcome(unsafe { libc::ioctl(self.fd(), IOC_INFO.into(), &raw mut info) })?;
-        Ok(info)
+        self.call(&mut info).map(|()| info)
     }
 
+    /// STAT of the segment that the handle is attached to.
     pub(crate) fn stat(&self) -> Result<Stat> {
-        let mut stat = Stat {
-            flags: u32::MAX,
-            reserved: [u64::MAX; 8],
-            ..Stat::default()
-        };
-        // SAFETY: the command writes a `Stat`.
-        outcome(unsafe { libc::ioctl(self.fd(), IOC_STAT.into(), &raw mut stat) })?;
-        Ok(stat)
+        let mut stat = Stat::default();
+        self.call(&mut stat).map(|()| stat)
     }
 
     pub(crate) fn nattch(&self) -> u64 {
@@ -93,9 +83,7 @@ impl Handle {
 
     /// SYNC with a whole structure, which is returned as the kernel left it.
     pub(crate) fn sync(&self, mut range: SyncRange) -> Result<SyncRange> {
-        // SAFETY: the command reads and writes a `SyncRange`.
-        outcome(unsafe { libc::ioctl(self.fd(), IOC_SYNC.into(), &raw mut range) })?;
-        Ok(range)
+        self.call(&mut range).map(|()| range)
     }
 
     pub(crate) fn begin(&self, access: u32, offset: u64, len: u64, deadline_ns: u64) -> Result<SyncRange> {

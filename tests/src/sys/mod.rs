@@ -6,15 +6,20 @@
 //! Addresses that go to the kernel are [`Addr`]: they come from a [`Region`] of raw pages that the process owns, or
 //! point nowhere on purpose, so a call can be given a bad buffer without anything being at stake.
 
+pub(crate) mod argument;
 pub(crate) mod cgroup;
 pub(crate) mod compat;
 pub(crate) mod file;
 pub(crate) mod handle;
 pub(crate) mod hostile;
+pub(crate) mod identity;
+pub(crate) mod limits;
 pub(crate) mod module;
+pub(crate) mod namespace;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod region;
+pub(crate) mod segments;
 pub(crate) mod signal;
 
 pub(crate) use handle::Handle;
@@ -22,6 +27,7 @@ pub(crate) use nix::Result;
 pub(crate) use nix::errno::Errno;
 pub(crate) use process::{Gate, Process};
 pub(crate) use region::{Addr, Region};
+pub(crate) use segments::{THIS, by_id, by_name, creation, usage};
 pub(crate) use shmdev::uapi::*;
 
 /// The page size of x86-64 and of every kernel these tests run on.

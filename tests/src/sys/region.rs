@@ -18,6 +18,8 @@ impl Addr {
     pub(crate) const NULL: Addr = Addr(0);
     /// An address in the kernel's half.
     pub(crate) const KERNEL: Addr = Addr(0xffff_8000_0000_0000);
+    /// The last address there is: everything that begins there wraps.
+    pub(crate) const LAST: Addr = Addr(usize::MAX);
 
     pub(crate) fn get(self) -> usize {
         self.0

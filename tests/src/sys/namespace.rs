@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Processes in namespaces of their own: users, System V IPC, process numbers.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use super::process::{Gate, Process, unshare};
+use super::{Errno, Result};
+
+/// Runs the closure in a child that is in a new user namespace, with these lines in its maps of user and group ids
+/// (inside, outside, count), and in new namespaces of the kinds in `flags`. It begins with all capabilities there,
+/// and with the ids that its maker has outside.
+pub(crate) fn in_user_namespace(flags: i32, uids: &str, gids: &str, body: impl FnOnce()) -> Process {
+    let (unshared, mapped) = (Gate::new(), Gate::new());
+    let child = Process::fork(|| {
+        unshare(libc::CLONE_NEWUSER | flags).expect("a user namespace");
+        unshared.open();
+        mapped.pass();
+        body();
+    });
+    unshared.pass();
+    for (file, lines) in [("uid_map", uids), ("gid_map", gids)] {
+        std::fs::write(format!("/proc/{}/{file}", child.pid()), lines)
+            .unwrap_or_else(|error| panic!("{file} {lines:?}: {error}"));
+    }
+    mapped.open();
+    child
+}
+
+/// Runs the closure in a child that is in a new IPC namespace.
+pub(crate) fn in_ipc_namespace(body: impl FnOnce()) -> Process {
+    Process::fork(|| {
+        unshare(libc::CLONE_NEWIPC).expect("an IPC namespace");
+        body();
+    })
+}
+
+/// The number of this process's IPC namespace.
+pub(crate) fn ipc_number() -> u64 {
+    std::fs::metadata("/proc/self/ns/ipc")
+        .expect("IPC namespaces")
+        .ino()
+}
+
+/// Something that keeps a namespace of this process: `ipc`, `user`, ...
+pub(crate) fn keep(kind: &str) -> OwnedFd {
+    std::fs::File::open(format!("/proc/self/ns/{kind}"))
+        .expect("namespaces")
+        .into()
+}
+
+/// Enters a namespace that somebody has kept.
+pub(crate) fn enter(namespace: &OwnedFd) -> Result<()> {
+    // SAFETY: the call takes integers.
+    Errno::result(unsafe { libc::setns(namespace.as_raw_fd(), 0) }).map(drop)
+}
+
+/// Becomes this user and group of the user namespace, which must know them, in all ids.
+pub(crate) fn become_inside(uid: u32, gid: u32) {
+    // SAFETY: the call takes integers.
+    let group = unsafe { libc::setresgid(gid, gid, gid) };
+    // SAFETY: as above.
+    let user = unsafe { libc::setresuid(uid, uid, uid) };
+    assert_eq!((group, user), (0, 0), "setresgid, setresuid: {}", Errno::last());
+}
