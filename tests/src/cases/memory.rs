@@ -142,7 +142,7 @@ fn meminfo(name: &str) -> u64 {
 }
 
 /// Runs the rounds and returns how much less memory there is afterwards: free in all, and in slabs.
-fn cost(mut rounds: impl FnMut()) -> (i64, i64) {
+pub(super) fn cost(mut rounds: impl FnMut()) -> (i64, i64) {
     let look = || {
         // What may be given back is given back, so that two looks can be compared.
         std::fs::write("/proc/sys/vm/drop_caches", "3").unwrap();

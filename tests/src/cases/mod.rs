@@ -7,8 +7,11 @@
 
 mod access;
 mod arguments;
+mod charge;
 mod compat;
 mod counter;
+mod create;
+mod creation_races;
 mod death;
 mod fairness;
 mod faults;
@@ -17,7 +20,9 @@ mod fork;
 mod hostile;
 mod info;
 mod io;
+mod ipcns;
 mod library;
+mod lifetime;
 mod limits;
 mod log;
 mod marks;
@@ -26,15 +31,24 @@ mod mmap;
 mod model;
 mod module;
 mod move_bytes;
+mod names;
 mod open;
+mod open_by;
 mod owner;
+mod parameters;
 mod poll;
 mod protect;
 mod python;
+mod quota_races;
+mod quotas;
+mod remove;
+mod rights;
 mod seek;
+mod set;
 mod sync;
 mod threads;
 mod time_namespace;
+mod userns;
 mod wait;
 
 use std::fmt::Debug;
@@ -56,6 +70,20 @@ pub(crate) const ALL: &[&[Test]] = &[
     move_bytes::TESTS,
     poll::TESTS,
     fdinfo::TESTS,
+    create::TESTS,
+    names::TESTS,
+    open_by::TESTS,
+    creation_races::TESTS,
+    remove::TESTS,
+    lifetime::TESTS,
+    rights::TESTS,
+    set::TESTS,
+    userns::TESTS,
+    ipcns::TESTS,
+    quotas::TESTS,
+    quota_races::TESTS,
+    parameters::TESTS,
+    charge::TESTS,
     sync::TESTS,
     limits::TESTS,
     access::TESTS,

@@ -28,6 +28,18 @@ pub(crate) enum Need {
     Rmmod,
     /// Time namespaces, in which processes see another CLOCK_MONOTONIC.
     TimeNamespace,
+    /// User namespaces, in which processes have other ids.
+    UserNamespace,
+    /// IPC namespaces, which have segments of their own.
+    IpcNamespace,
+    /// Namespaces of process numbers.
+    PidNamespace,
+    /// debugfs, and the device's folder there.
+    Debugfs,
+    /// The device's tracepoints.
+    Tracepoints,
+    /// A C compiler in the root file system.
+    CCompiler,
 }
 
 impl Need {
@@ -63,6 +75,27 @@ impl Need {
                 Path::new("/proc/self/ns/time").exists(),
                 "the kernel has no time namespaces",
             ),
+            Need::UserNamespace => (
+                Path::new("/proc/self/ns/user").exists(),
+                "the kernel has no user namespaces",
+            ),
+            Need::IpcNamespace => (
+                Path::new("/proc/self/ns/ipc").exists(),
+                "the kernel has no IPC namespaces",
+            ),
+            Need::PidNamespace => (
+                Path::new("/proc/self/ns/pid").exists(),
+                "the kernel has no pid namespaces",
+            ),
+            Need::Debugfs => (
+                std::fs::read_dir("/sys/kernel/debug").is_ok_and(|mut entries| entries.next().is_some()),
+                "debugfs is not mounted on /sys/kernel/debug",
+            ),
+            Need::Tracepoints => (
+                Path::new("/sys/kernel/tracing/events").exists(),
+                "the kernel has no tracefs on /sys/kernel/tracing, or no events",
+            ),
+            Need::CCompiler => (Path::new("/usr/bin/gcc").exists(), "there is no /usr/bin/gcc"),
             Need::Rmmod => (rmmod_path().is_some(), "there is no rmmod command"),
         };
         (!met).then(|| reason.to_owned())

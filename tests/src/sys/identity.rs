@@ -57,7 +57,7 @@ impl User {
         body()
     }
 
-    /// Becomes this user for good, in all ids; the capabilities go.
+    /// Becomes this user for good, in all ids; the capabilities go. The process may look at itself in `/proc` still.
     pub(crate) fn become_for_good(&self) {
         set_groups(self.groups);
         // SAFETY: the call takes integers.
@@ -65,6 +65,9 @@ impl User {
         // SAFETY: as above.
         let user = unsafe { libc::setresuid(self.uid, self.uid, self.uid) };
         assert_eq!((group, user), (0, 0), "setresgid, setresuid: {}", Errno::last());
+        // SAFETY: the option takes an integer.
+        let result = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
+        assert_eq!(result, 0, "PR_SET_DUMPABLE");
     }
 }
 

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Many who create one name at one time: exactly one makes it, and everybody else sees that one.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::harness::tests;
+use crate::sys::segments::remove;
+use crate::sys::{
+    CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE, Process, Region, STATUS_CREATED, by_name, creation, usage,
+};
+
+tests![
+    of_sixteen_exclusive_creators_one_wins within 120,
+    of_sixteen_creators_one_creates_and_all_share within 120,
+    creation_races_with_removal within 120,
+    whoever_opens_by_name_sees_a_whole_segment,
+    threads_attach_one_handle_once,
+];
+
+const PROCESSES: usize = 16;
+
+/// A place where processes meet, as often as they like: none goes on before all have come.
+struct Barrier<'a> {
+    word: &'a AtomicU32,
+    round: u32,
+}
+
+impl Barrier<'_> {
+    fn meet(&mut self) {
+        self.round += PROCESSES as u32;
+        self.word.fetch_add(1, Ordering::SeqCst);
+        while self.word.load(Ordering::SeqCst) < self.round {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Words that the processes share: the barrier's, then one for each round.
+fn board() -> Region {
+    Region::shared(4 * PAGE)
+}
+
+/// Lets every process do each round at once with the others.
+fn contest(rounds: usize, board: &Region, body: impl Fn(usize, &mut Barrier<'_>)) {
+    let processes: Vec<_> = (0..PROCESSES)
+        .map(|_| {
+            Process::fork(|| {
+                let mut barrier = Barrier {
+                    word: board.u32(0),
+                    round: 0,
+                };
+                (0..rounds).for_each(|round| body(round, &mut barrier));
+            })
+        })
+        .collect();
+    processes.into_iter().for_each(Process::join);
+}
+
+fn of_sixteen_exclusive_creators_one_wins() {
+    const ROUNDS: usize = 60;
+    let board = board();
+    contest(ROUNDS, &board, |round, barrier| {
+        let handle = Handle::rw();
+        let exclusive = Create {
+            flags: CREATE_EXCLUSIVE,
+            ..creation("frames", 100)
+        };
+        barrier.meet();
+        let outcome = handle.create(exclusive);
+        match outcome {
+            Ok(made) => {
+                assert_eq!(made.status, STATUS_CREATED);
+                board.u32(4 + 4 * round).fetch_add(1, Ordering::SeqCst);
+            }
+            Err(error) => assert_eq!(error, Errno::EEXIST),
+        }
+        barrier.meet();
+        if outcome.is_ok() {
+            remove("frames");
+        }
+        barrier.meet();
+    });
+    for round in 0..ROUNDS {
+        assert_eq!(
+            board.u32(4 + 4 * round).load(Ordering::SeqCst),
+            1,
+            "round {round}"
+        );
+    }
+    assert_eq!(usage(), (0, 0));
+}
+
+fn of_sixteen_creators_one_creates_and_all_share() {
+    const ROUNDS: usize = 60;
+    let board = board();
+    contest(ROUNDS, &board, |round, barrier| {
+        let handle = Handle::rw();
+        barrier.meet();
+        let made = handle.create(creation("frames", 5000)).unwrap();
+        if made.status == STATUS_CREATED {
+            board.u32(4 + 4 * round).fetch_add(1, Ordering::SeqCst);
+        }
+        handle.window(0, PAGE).u32(0).fetch_add(1, Ordering::SeqCst);
+        barrier.meet();
+        let count = handle.window(0, PAGE).u32(0).load(Ordering::SeqCst);
+        assert_eq!(count, PROCESSES as u32, "they do not share a segment");
+        barrier.meet();
+        if made.status == STATUS_CREATED {
+            remove("frames");
+        }
+        barrier.meet();
+    });
+    for round in 0..ROUNDS {
+        assert_eq!(
+            board.u32(4 + 4 * round).load(Ordering::SeqCst),
+            1,
+            "round {round}"
+        );
+    }
+    assert_eq!(usage(), (0, 0));
+}
+
+/// Every creation that says it created is answered by one removal that says it removed, no more and no less.
+fn creation_races_with_removal() {
+    let board = board();
+    contest(60, &board, |_, barrier| {
+        if barrier.round == 0 {
+            barrier.meet();
+        }
+        let handle = Handle::rw();
+        let made = handle.create(creation("frames", 100)).unwrap();
+        if made.status == STATUS_CREATED {
+            board.u32(4).fetch_add(1, Ordering::SeqCst);
+        }
+        match Handle::rw().remove(by_name("frames")) {
+            Ok(()) => _ = board.u32(8).fetch_add(1, Ordering::SeqCst),
+            Err(error) => assert_eq!(error, Errno::ENOENT),
+        }
+    });
+    let [created, removed] = [4, 8].map(|place| board.u32(place).load(Ordering::SeqCst));
+    assert_eq!(created, removed);
+    assert_eq!(usage(), (0, 0));
+}
+
+fn whoever_opens_by_name_sees_a_whole_segment() {
+    const ROUNDS: u32 = 200;
+    let opener = Process::fork(|| {
+        let mut last = 0;
+        while last < ROUNDS {
+            let handle = Handle::rw();
+            if handle.attach(by_name("frames")).is_err() {
+                continue;
+            }
+            let stat = handle.stat().unwrap();
+            assert_eq!((stat.size, stat.mapped_size, stat.mode), (5000, 8192, 0o600));
+            // The maker writes the round's number, once.
+            let seen = handle.window(0, 2 * PAGE).u32(0).load(Ordering::SeqCst);
+            assert!(seen == 0 || seen >= last, "{seen} after {last}");
+            last = last.max(seen);
+        }
+    });
+    for round in 1..=ROUNDS {
+        let handle = Handle::creating("frames", 5000);
+        handle.window(0, PAGE).u32(0).store(round, Ordering::SeqCst);
+        if round == ROUNDS {
+            opener.join();
+            remove("frames");
+            break;
+        }
+        remove("frames");
+    }
+    assert_eq!(usage(), (0, 0));
+}
+
+/// One handle, two threads that attach it to two segments at once: it is attached to one of them.
+fn threads_attach_one_handle_once() {
+    let ids = [
+        Handle::creating("one", 100).id(),
+        Handle::creating("two", 100).id(),
+    ];
+    for round in 0..100 {
+        let handle = Handle::rw();
+        let outcomes = std::thread::scope(|scope| {
+            ["one", "two"]
+                .map(|text| {
+                    let handle = &handle;
+                    scope.spawn(move || match round % 3 {
+                        0 => handle.attach(by_name(text)).map(|opened| opened.target.id),
+                        1 => handle.create(creation(text, 100)).map(|made| made.id),
+                        _ => handle.create(creation("", 100)).map(|made| made.id),
+                    })
+                })
+                .map(|thread| thread.join().unwrap())
+        });
+        let winner = match outcomes {
+            [Ok(id), Err(Errno::EBUSY)] | [Err(Errno::EBUSY), Ok(id)] => id,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(handle.id(), winner);
+        assert!(round % 3 == 2 || ids.contains(&winner));
+    }
+    for text in ["one", "two"] {
+        assert_eq!(Handle::rw().stat_of(by_name(text)).unwrap().handles, 0);
+        remove(text);
+    }
+    assert_eq!(usage(), (0, 0));
+}
