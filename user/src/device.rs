@@ -3,15 +3,16 @@
 //! Opening the device. A [`Device`] is a handle that is not attached to a segment yet; attaching makes a
 //! [`Segment`] of it.
 
+use std::fs;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::error::{OpenError, OpenErrorKind, StatError};
+use crate::error::{OpenError, OpenErrorKind, errno};
+use crate::name::OWN;
 use crate::segment::Segment;
 use crate::sys;
 use crate::uapi::{ABI_VERSION, Info};
@@ -97,16 +98,9 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), and as [`Device::into_default_segment`].
     pub fn open_default(&self) -> Result<Segment, OpenError> {
-        let attach = |error: StatError| {
-            let errno = error.raw_os_error().unwrap_or_default();
-            OpenError::new(
-                format_args!("open {}", self.path.display()),
-                io::Error::from_raw_os_error(errno),
-            )
-        };
-        self.open()?.into_default_segment().map_err(attach)
+        self.open()?.into_default_segment()
     }
 }
 
@@ -119,8 +113,28 @@ pub(crate) struct Mode {
 
 /// A handle: one opening of the device, not attached to a segment by this program.
 ///
+/// It asks about segments and manages them, by name or id: [`list`](Self::list), [`stat`](Self::stat),
+/// [`set`](Self::set), [`resize`](Self::resize), [`remove`](Self::remove). To use one's memory attach to it:
+/// [`SegmentOptions`](crate::SegmentOptions).
+///
+/// ```no_run
+/// use shmdev::{Change, Device};
+///
+/// let device = Device::open()?;
+/// for segment in device.list() {
+///     let segment = segment?;
+///     if let Some(name) = segment.name {
+///         println!("{name}: {} bytes, {} mappings", segment.size, segment.nattch);
+///     }
+/// }
+/// device.set("frames", Change::new().mode(0o640))?;
+/// device.remove("frames")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// A handle is what owns ranges and remembers which generation it saw. Threads that shall exclude one
-/// another, or notice each other's writes, open the device once each.
+/// another, or notice each other's writes, open the device once each. It belongs to the IPC namespace in
+/// which it was opened, and sees the segments of that one alone.
 #[derive(Debug)]
 pub struct Device {
     pub(crate) file: File,
@@ -172,28 +186,58 @@ impl Device {
     }
 
     /// What the device said of itself and of this handle when it was opened: page size, features, limits,
-    /// token.
+    /// token. [`query`](Self::query) asks again.
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.info
     }
 
     /// Attaches the handle to the default segment, `default_size` bytes that everybody who may open the
-    /// device shares.
+    /// device shares. For other segments see [`SegmentOptions::open_with`](crate::SegmentOptions::open_with).
     ///
-    /// From then on [`Segment::wait_change`] reports what others write.
+    /// From then on [`Segment::wait_change`] reports what others write. A handle that came from elsewhere and
+    /// is attached already stays with its segment.
     ///
     /// # Errors
     ///
-    /// [`NoMemory`](crate::StatErrorKind::NoMemory).
-    pub fn into_default_segment(self) -> Result<Segment, StatError> {
-        Segment::attach(self)
+    /// In an IPC namespace that has no default segment yet: `NoMemory`, `Limit`, `Interrupted` and
+    /// `NamespaceGone` of [`OpenErrorKind`].
+    pub fn into_default_segment(self) -> Result<Segment, OpenError> {
+        // `STAT` attaches a handle that has no segment to the default one.
+        match sys::stat(self.as_fd(), OWN) {
+            Ok(_) => Ok(Segment::new(self, false)),
+            Err(error) => {
+                let kind = OpenErrorKind::of_attaching(errno(&error));
+                Err(OpenError::of_kind("open the default segment", kind, error))
+            }
+        }
+    }
+}
+
+impl TryFrom<OwnedFd> for Device {
+    type Error = OpenError;
+
+    /// As [`Device::from_fd`].
+    fn try_from(fd: OwnedFd) -> Result<Self, OpenError> {
+        Self::from_fd(fd)
     }
 }
 
 impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+impl AsRawFd for Device {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+impl IntoRawFd for Device {
+    fn into_raw_fd(self) -> RawFd {
+        self.file.into_raw_fd()
     }
 }
 

@@ -8,6 +8,11 @@ use std::{error, io};
 
 use nix::errno::Errno;
 
+pub use self::kinds::*;
+use crate::name::NameError;
+
+mod kinds;
+
 /// An operation that failed: which one it was, why, and the errno.
 ///
 /// ```no_run
@@ -28,21 +33,6 @@ pub struct OpError<Kind> {
     kind: Kind,
     source: io::Error,
 }
-
-/// Opening the device failed.
-pub type OpenError = OpError<OpenErrorKind>;
-/// Asking for the state of a segment failed.
-pub type StatError = OpError<StatErrorKind>;
-/// Mapping failed.
-pub type MapError = OpError<MapErrorKind>;
-/// Beginning an access to a range failed.
-pub type BeginError = OpError<BeginErrorKind>;
-/// Ending an access to a range failed.
-pub type EndError = OpError<EndErrorKind>;
-/// Reading or writing through the descriptor failed.
-pub type TransferError = OpError<TransferErrorKind>;
-/// Waiting for a change failed.
-pub type PollError = OpError<PollErrorKind>;
 
 impl<K: Kind> OpError<K> {
     /// The operation's name and arguments, as in the message.
@@ -66,6 +56,11 @@ impl<K: Kind> OpError<K> {
     /// What the kernel said to `operation`.
     pub(crate) fn new(operation: impl Display, source: io::Error) -> Self {
         let kind = K::from_errno(errno(&source));
+        Self::of_kind(operation, kind, source)
+    }
+
+    /// What the kernel said to `operation`, where the errno alone does not say which kind that is.
+    pub(crate) fn of_kind(operation: impl Display, kind: K, source: io::Error) -> Self {
         Self {
             operation: operation.to_string(),
             kind,
@@ -75,15 +70,17 @@ impl<K: Kind> OpError<K> {
 
     /// A refusal of our own, with the errno that the kernel has for it.
     pub(crate) fn refused(operation: impl Display, kind: K, errno: Errno) -> Self {
-        Self {
-            operation: operation.to_string(),
-            kind,
-            source: io::Error::from(errno),
-        }
+        Self::of_kind(operation, kind, errno.into())
+    }
+
+    /// What a call about another segment is told, if its name is none. For operations whose kinds include one
+    /// for that, which is then what stands for `ENAMETOOLONG`.
+    pub(crate) fn of_name(operation: impl Display, error: NameError) -> Self {
+        Self::refused(operation, K::from_errno(Errno::ENAMETOOLONG), error.errno())
     }
 }
 
-fn errno(error: &io::Error) -> Errno {
+pub(crate) fn errno(error: &io::Error) -> Errno {
     // memmap2 and std refuse some arguments themselves, without an errno: those are invalid ones.
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }
@@ -120,140 +117,6 @@ mod sealed {
         fn from_errno(errno: Errno) -> Self;
         /// In words; `None` leaves it to the errno's own description.
         fn why(&self) -> Option<&'static str>;
-    }
-}
-
-/// Makes the enum of an operation: its variants, the errnos that stand for each, and what to say.
-macro_rules! kinds {
-    ($(
-        $(#[$doc:meta])*
-        $name:ident {
-            $( $(#[$variant_doc:meta])* $variant:ident $(: $($errno:ident)|+)? => $why:literal, )*
-        }
-    )*) => { $(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub enum $name {
-            $( $(#[$variant_doc])* $variant, )*
-            /// Another errno; see [`OpError::raw_os_error`].
-            Other,
-        }
-
-        impl Kind for $name {}
-
-        impl sealed::Kind for $name {
-            fn from_errno(errno: Errno) -> Self {
-                match errno {
-                    $( $( $(Errno::$errno)|+ => Self::$variant, )? )*
-                    _ => Self::Other,
-                }
-            }
-
-            fn why(&self) -> Option<&'static str> {
-                match self {
-                    $( Self::$variant => Some($why), )*
-                    Self::Other => None,
-                }
-            }
-        }
-    )* };
-}
-
-kinds! {
-    /// Why opening failed.
-    OpenErrorKind {
-        /// `ENOENT`, `ENXIO`, `ENODEV`: there is no such device.
-        NotFound: ENOENT | ENXIO | ENODEV => "no such device; is the module shmdev loaded?",
-        /// `EACCES`, `EPERM`: the mode or owner of the node does not allow it.
-        Denied: EACCES | EPERM => "the mode and owner of the device node do not allow it",
-        /// `ENOTTY`: something else has that path.
-        NotShmdev: ENOTTY => "not a shmdev device",
-        /// `EPROTO`: the module speaks another version of the ABI than this crate.
-        AbiMismatch => "the module and this program were built for different versions of the ABI",
-        /// `EINVAL`: neither reading nor writing was asked for.
-        NoAccess: EINVAL => "neither reading nor writing was asked for",
-        /// `ENOMEM`: no memory for the handle.
-        NoMemory: ENOMEM => "no memory for the handle",
-        /// `ENOSPC`, `EMFILE`, `ENFILE`: too many handles or descriptors are open.
-        TooMany: ENOSPC | EMFILE | ENFILE => "too many handles or descriptors are open",
-    }
-
-    /// Why asking for the state of a segment failed.
-    StatErrorKind {
-        /// `ENOTTY`: the module does not know the call.
-        Unsupported: ENOTTY => "the module does not know this call",
-        /// `ENOMEM`: no memory.
-        NoMemory: ENOMEM => "no memory",
-    }
-
-    /// Why mapping failed.
-    MapErrorKind {
-        /// `EINVAL`: the length is 0.
-        Empty => "nothing to map; a mapping has at least one byte",
-        /// `EINVAL`: the offset is not a multiple of the page size.
-        Unaligned => "the offset is not a multiple of the page size",
-        /// `EINVAL`, `EOVERFLOW`: the window does not lie within the segment, rounded up to pages.
-        PastEnd: EINVAL | EOVERFLOW => "the window does not lie within the segment",
-        /// `EACCES`: the handle is not open for reading, or not for writing and a writable mapping was
-        /// asked for.
-        Denied: EACCES => "the handle is not open for that (reading, and writing too if writable)",
-        /// `EPERM`: the kernel's policy does not allow it.
-        NotPermitted: EPERM => "not permitted",
-        /// `ENOMEM`: no memory for page tables, or a limit on the address space.
-        NoMemory: ENOMEM => "no memory for page tables, or a limit on the address space",
-    }
-
-    /// Why beginning an access to a range failed.
-    BeginErrorKind {
-        /// `EINVAL`: the range is empty or does not lie within the segment, rounded up to pages.
-        Invalid: EINVAL => "the range is empty or does not lie within the segment",
-        /// `EAGAIN`: the range is not free and the deadline was [`Deadline::Now`](crate::Deadline::Now).
-        Busy: EAGAIN => "the range is not free",
-        /// `ETIMEDOUT`: the range was not free until the deadline.
-        TimedOut: ETIMEDOUT => "timed out",
-        /// `EDEADLK`: this handle holds, or waits for, a byte of the range already.
-        Deadlock: EDEADLK => "this handle holds or waits for a part of the range already",
-        /// `EACCES`: the handle is not open for that access.
-        Denied: EACCES => "the handle is not open for that",
-        /// `EINTR`: a signal came first.
-        Interrupted: EINTR => "interrupted by a signal",
-        /// `ENOLCK`: the handle, or the segment, has as many ranges as it may have, held or waited for.
-        TooMany: ENOLCK => "the handle or the segment has as many ranges as it may",
-        /// `ENOMEM`: no memory for the range.
-        NoMemory: ENOMEM => "no memory for the range",
-    }
-
-    /// Why ending an access to a range failed.
-    EndErrorKind {
-        /// `ENOENT`: the handle does not hold that range for that access (any more).
-        NotHeld: ENOENT => "the handle does not hold this range",
-        /// `EINVAL`: the range is empty or does not lie within the segment.
-        Invalid: EINVAL => "the range is empty or does not lie within the segment",
-    }
-
-    /// Why reading or writing through the descriptor failed.
-    TransferErrorKind {
-        /// `ENOSPC`: a write at or past the end.
-        NoSpace: ENOSPC => "no room at or past the end of the segment",
-        /// `ENODATA`: the segment ended before all the bytes were read.
-        UnexpectedEnd => "the segment ends before that",
-        /// `EBADF`: the handle is not open for that.
-        Denied: EBADF => "the handle is not open for that",
-        /// `EINVAL`: the offset does not fit in a signed 64-bit number.
-        Invalid: EINVAL | EOVERFLOW => "no such offset",
-        /// `EINTR`: a signal came first.
-        Interrupted: EINTR => "interrupted by a signal",
-    }
-
-    /// Why waiting for a change failed.
-    PollErrorKind {
-        /// `EBADF`: the handle is not open for reading, so it would wait for ever.
-        Denied: EBADF => "the handle is not open for reading, so no change would ever be reported",
-        /// `EIDRM`: the device reported that the segment is gone.
-        Gone: EIDRM => "the segment is gone",
-        /// `ENOMEM`: no memory for the wait.
-        NoMemory: ENOMEM => "no memory",
     }
 }
 

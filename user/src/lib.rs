@@ -2,15 +2,16 @@
 
 //! Share memory with other processes, and with the kernel, through `/dev/shmdev`.
 //!
-//! The device hands out kernel pages. A [`Segment`] is a handle of it: map it, lock byte ranges of it, wait
-//! for others' writes, or use it as a file. A lock whose holder dies is noticed by the kernel at once.
+//! The device hands out kernel pages: **segments**, which have a name, a size, an owner and a mode, and live
+//! until they are removed. A [`Segment`] is a handle of one: map it, lock byte ranges of it, wait for others'
+//! writes, or use it as a file. A lock whose holder dies is noticed by the kernel at once.
 //!
 //! ```no_run
 //! use std::sync::atomic::{AtomicU64, Ordering};
 //! use std::time::Duration;
-//! use shmdev::{Deadline, Segment};
+//! use shmdev::{Deadline, SegmentOptions};
 //!
-//! let segment = Segment::open_default()?;             // open("/dev/shmdev")
+//! let segment = SegmentOptions::new().create(true).size(64 << 10).open("frames")?;
 //! let mapping = segment.map()?;                       // mmap
 //!
 //! // Exclude others, for at most a second of waiting, and tell them when it is done.
@@ -25,6 +26,12 @@
 //! mapping.atomic::<AtomicU64>(64)?.fetch_add(1, Ordering::Relaxed);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! - [`SegmentOptions`] opens and creates segments, [`Segment::open_default`] the one that is always there.
+//! - [`Device`] lists, changes and removes segments, by name or id.
+//! - [`Mapping`] is the memory, [`Cursor`] a file over it.
+//! - [`Segment::begin_read`], [`Segment::begin_write`]: shared and exclusive ranges.
+//! - [`Segment::restrict`] narrows a handle that is passed on; `Segment::try_from` takes one that was.
 //!
 //! # What is sound, and what is not promised
 //!
@@ -45,11 +52,16 @@ mod cursor;
 mod deadline;
 mod device;
 mod error;
+mod manage;
 mod mapping;
 mod memory;
+mod name;
+mod options;
 mod segment;
+mod stat;
 mod sync;
 mod sys;
+mod transfer;
 // Formatted with the kernel module, whose lines are shorter.
 #[rustfmt::skip]
 pub mod uapi;
@@ -60,12 +72,17 @@ pub use crate::cursor::Cursor;
 pub use crate::deadline::Deadline;
 pub use crate::device::{DEFAULT_PATH, Device, OpenOptions};
 pub use crate::error::{
-    AccessError, BeginError, BeginErrorKind, EndError, EndErrorKind, Kind, MapError, MapErrorKind, OpError,
-    OpenError, OpenErrorKind, PollError, PollErrorKind, StatError, StatErrorKind, TransferError,
-    TransferErrorKind,
+    AccessError, BeginError, BeginErrorKind, EndError, EndErrorKind, Kind, ListError, ListErrorKind,
+    MapError, MapErrorKind, OpError, OpenError, OpenErrorKind, PollError, PollErrorKind, RemoveError,
+    RemoveErrorKind, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError, SetErrorKind,
+    StatError, StatErrorKind, TransferError, TransferErrorKind,
 };
+pub use crate::manage::{Change, Rights};
 pub use crate::mapping::Mapping;
 pub use crate::memory::Atomic;
+pub use crate::name::{Name, NameError, Target};
+pub use crate::options::SegmentOptions;
 pub use crate::segment::Segment;
+pub use crate::stat::{List, Stat};
 pub use crate::sync::{Access, HeldRange, SyncGuard};
-pub use crate::uapi::{Info, Stat};
+pub use crate::uapi::Info;

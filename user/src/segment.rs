@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A handle that is attached to a segment: state, mappings, file I/O, notification. Ranges are in `sync`.
+//! A handle that is attached to a segment: how to get one, its mappings, and waiting for others. Ranges are in
+//! `sync`, file I/O in `transfer`, what manages segments in `manage`.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use memmap2::MmapOptions;
 use nix::errno::Errno;
@@ -13,13 +12,14 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 use crate::deadline::Deadline;
-use crate::device::{Device, Mode, OpenOptions};
-use crate::error::{
-    MapError, MapErrorKind, OpenError, PollError, PollErrorKind, StatError, TransferError, TransferErrorKind,
-};
+use crate::device::{Device, OpenOptions};
+use crate::error::{MapError, MapErrorKind, OpenError, PollError, PollErrorKind};
+use crate::manage::Rights;
 use crate::mapping::Mapping;
+use crate::name::{OWN, Target};
+use crate::options::SegmentOptions;
 use crate::sys;
-use crate::uapi::{Info, Stat, Target};
+use crate::uapi::Info;
 
 /// A handle of the device, attached to a segment.
 ///
@@ -41,47 +41,88 @@ use crate::uapi::{Info, Stat, Target};
 /// ```
 #[derive(Debug)]
 pub struct Segment {
-    file: File,
-    info: Info,
-    mode: Mode,
+    device: Device,
+    created: bool,
 }
 
 impl Segment {
+    /// `device` is attached.
+    pub(crate) fn new(device: Device, created: bool) -> Self {
+        Self { device, created }
+    }
+
+    /// Opens a segment that exists, by name or id, for reading and writing. For more see [`SegmentOptions`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SegmentOptions::open`].
+    pub fn open<'a>(target: impl Into<Target<'a>>) -> Result<Self, OpenError> {
+        SegmentOptions::new().open(target)
+    }
+
+    /// Creates a segment of `size` bytes that did not exist, mode 0o600, and opens it for reading and writing.
+    /// For more see [`SegmentOptions`].
+    ///
+    /// ```no_run
+    /// use shmdev::Segment;
+    ///
+    /// let frames = Segment::create("frames", 64 << 10)?;
+    /// frames.map()?.write_at(b"hello", 0)?;
+    /// drop(frames);
+    /// // It stays until somebody removes it.
+    /// Segment::open("frames")?.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`SegmentOptions::open`]: [`Exists`](crate::OpenErrorKind::Exists) above all.
+    pub fn create(name: &str, size: u64) -> Result<Self, OpenError> {
+        SegmentOptions::new().create_new(true).size(size).open(name)
+    }
+
     /// Opens `/dev/shmdev` for reading and writing and attaches to the default segment.
     ///
     /// # Errors
     ///
-    /// As [`OpenOptions::open`].
+    /// As [`OpenOptions::open_default`].
     pub fn open_default() -> Result<Self, OpenError> {
         OpenOptions::new().open_default()
     }
 
-    /// `STAT` attaches a handle that has no segment to the default one.
-    pub(crate) fn attach(Device { file, info, mode }: Device) -> Result<Self, StatError> {
-        let segment = Self { file, info, mode };
-        segment.stat()?;
-        Ok(segment)
+    /// Whether this handle's opening created the segment: then its memory is all zero, and it is this
+    /// program that others expect to fill it.
+    #[must_use]
+    pub fn was_created(&self) -> bool {
+        self.created
     }
 
     /// What the device said of itself and of this handle when it was opened: page size, features, limits,
     /// token.
     #[must_use]
     pub fn info(&self) -> &Info {
-        &self.info
+        self.device.info()
     }
 
-    /// The state of the segment now: size, mappings, handles, generation, ranges.
-    ///
-    /// The handle has then seen the generation that is returned, see [`wait_change`](Self::wait_change).
-    ///
-    /// # Errors
-    ///
-    /// None that the ABI knows for an attached handle.
-    pub fn stat(&self) -> Result<Stat, StatError> {
-        sys::stat(self.as_fd(), Target::default()).map_err(|error| StatError::new("stat", error))
+    /// The handle itself, to ask about other segments.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
-    /// Maps the whole segment for reading and writing. The length is the segment's size in bytes.
+    pub(crate) fn file(&self) -> &File {
+        &self.device.file
+    }
+
+    /// The kernel has taken the other rights away.
+    pub(crate) fn narrow(&mut self, rights: Rights) {
+        let mode = &mut self.device.mode;
+        mode.read &= rights != Rights::Write;
+        mode.write &= rights != Rights::Read;
+    }
+
+    /// Maps the whole segment for reading and writing. The length is the segment's size in bytes, and stays
+    /// so when the segment is [resized](Self::resize).
     ///
     /// # Errors
     ///
@@ -90,7 +131,7 @@ impl Segment {
     pub fn map(&self) -> Result<Mapping, MapError> {
         self.map_window(Window {
             offset: 0,
-            len: self.size("map the segment")?,
+            len: self.size_to_map()?,
             writable: true,
         })
     }
@@ -103,7 +144,7 @@ impl Segment {
     pub fn map_read_only(&self) -> Result<Mapping, MapError> {
         self.map_window(Window {
             offset: 0,
-            len: self.size("map the segment")?,
+            len: self.size_to_map()?,
             writable: false,
         })
     }
@@ -135,74 +176,23 @@ impl Segment {
         })
     }
 
-    fn size(&self, operation: &str) -> Result<u64, MapError> {
-        sys::stat(self.as_fd(), Target::default())
+    fn size_to_map(&self) -> Result<u64, MapError> {
+        sys::stat(self.as_fd(), OWN)
             .map(|stat| stat.size)
-            .map_err(|error| MapError::new(operation, error))
+            .map_err(|error| MapError::new("map the segment", error))
     }
 
     fn map_window(&self, window: Window) -> Result<Mapping, MapError> {
-        let len = window.check(self.info.page_size)?;
+        let len = window.check(self.info().page_size)?;
         let mut options = MmapOptions::new();
         // Always with a length: memmap2's own comes from fstat, which says 0 for a device.
         options.offset(window.offset).len(len);
         let raw = match window.writable {
-            true => options.map_raw(&self.file),
-            false => options.map_raw_read_only(&self.file),
+            true => options.map_raw(self.file()),
+            false => options.map_raw_read_only(self.file()),
         };
         let raw = raw.map_err(|error| MapError::new(window.operation(), error))?;
         Ok(Mapping::new(raw, window.offset, window.writable))
-    }
-
-    /// Reads at most `buf.len()` bytes at `offset` and says how many; 0 at and past the end. Takes no range.
-    ///
-    /// # Errors
-    ///
-    /// See [`TransferErrorKind`].
-    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, TransferError> {
-        let len = buf.len();
-        let failed = |error| TransferError::new(format_args!("read {len} bytes at {offset}"), error);
-        self.file.read_at(buf, offset).map_err(failed)
-    }
-
-    /// Reads the `buf.len()` bytes at `offset`, going on after signals.
-    ///
-    /// # Errors
-    ///
-    /// See [`TransferErrorKind`]; [`UnexpectedEnd`](TransferErrorKind::UnexpectedEnd) when the segment ends
-    /// before, with some of `buf` filled perhaps.
-    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), TransferError> {
-        let operation = format!("read {} bytes at {offset}", buf.len());
-        self.file
-            .read_exact_at(buf, offset)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    TransferError::refused(operation, TransferErrorKind::UnexpectedEnd, Errno::ENODATA)
-                }
-                _ => TransferError::new(operation, error),
-            })
-    }
-
-    /// Writes some of `buf` at `offset` and says how many bytes: fewer when the segment ends before. Takes
-    /// no range. It completes a write: the generation grows by one.
-    ///
-    /// # Errors
-    ///
-    /// See [`TransferErrorKind`]; [`NoSpace`](TransferErrorKind::NoSpace) at and past the end.
-    pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize, TransferError> {
-        let failed = |error| TransferError::new(format_args!("write {} bytes at {offset}", buf.len()), error);
-        self.file.write_at(buf, offset).map_err(failed)
-    }
-
-    /// Writes `buf` at `offset`, going on after signals.
-    ///
-    /// # Errors
-    ///
-    /// See [`TransferErrorKind`]; [`NoSpace`](TransferErrorKind::NoSpace) when the segment ends before,
-    /// with some of `buf` written.
-    pub fn write_all_at(&self, buf: &[u8], offset: u64) -> Result<(), TransferError> {
-        let failed = |error| TransferError::new(format_args!("write {} bytes at {offset}", buf.len()), error);
-        self.file.write_all_at(buf, offset).map_err(failed)
     }
 
     /// Waits until a write was completed that this handle has not seen; `false` when none was until
@@ -228,7 +218,7 @@ impl Segment {
     /// [`Gone`](PollErrorKind::Gone).
     pub fn wait_change(&self, deadline: Deadline) -> Result<bool, PollError> {
         const OPERATION: &str = "wait for a change";
-        if !self.mode.read {
+        if !self.device.mode.read {
             return Err(PollError::refused(OPERATION, PollErrorKind::Denied, Errno::EBADF));
         }
         loop {
@@ -298,61 +288,54 @@ impl Window {
     }
 }
 
+impl TryFrom<OwnedFd> for Segment {
+    type Error = OpenError;
+
+    /// Takes a descriptor that was opened elsewhere: inherited, or received over a socket. It is the same
+    /// handle as the descriptors it is a duplicate of. A handle that is attached to nothing becomes one of
+    /// the default segment.
+    ///
+    /// ```no_run
+    /// use std::os::fd::OwnedFd;
+    /// use shmdev::Segment;
+    ///
+    /// # fn receive() -> OwnedFd { unimplemented!() }
+    /// let received: OwnedFd = receive();
+    /// let segment = Segment::try_from(received)?;
+    /// # Ok::<(), shmdev::OpenError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Device::from_fd`] and [`Device::into_default_segment`]. The descriptor is closed then.
+    fn try_from(fd: OwnedFd) -> Result<Self, OpenError> {
+        Device::from_fd(fd)?.into_default_segment()
+    }
+}
+
 impl AsFd for Segment {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.device.as_fd()
     }
 }
 
 impl AsRawFd for Segment {
     fn as_raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
+        self.device.as_raw_fd()
+    }
+}
+
+impl IntoRawFd for Segment {
+    fn into_raw_fd(self) -> RawFd {
+        self.device.into_raw_fd()
     }
 }
 
 impl From<Segment> for OwnedFd {
     fn from(segment: Segment) -> Self {
-        segment.file.into()
+        segment.device.into()
     }
 }
-
-/// `Read`, `Write` and `Seek` as a file has them: of the handle, which has one position for all its
-/// descriptors.
-macro_rules! file_like {
-    ($($segment:ty)*) => { $(
-        impl Read for $segment {
-            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                (&self.file).read(buf)
-            }
-
-            fn read_vectored(&mut self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-                (&self.file).read_vectored(bufs)
-            }
-        }
-
-        impl Write for $segment {
-            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-                (&self.file).write(buf)
-            }
-
-            fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-                (&self.file).write_vectored(bufs)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-
-        impl Seek for $segment {
-            fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-                (&self.file).seek(position)
-            }
-        }
-    )* };
-}
-
-file_like! { Segment &Segment }
 
 #[cfg(test)]
 mod tests {

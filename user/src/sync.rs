@@ -10,9 +10,10 @@ use nix::errno::Errno;
 
 use crate::deadline::Deadline;
 use crate::error::{BeginError, BeginErrorKind, EndError};
+use crate::name::OWN;
 use crate::segment::Segment;
 use crate::sys;
-use crate::uapi::{ACCESS_READ, ACCESS_WRITE, STATUS_OWNER_DIED, SYNC_BEGIN, SYNC_END, SyncRange, Target};
+use crate::uapi::{ACCESS_READ, ACCESS_WRITE, STATUS_OWNER_DIED, SYNC_BEGIN, SYNC_END, SyncRange};
 
 /// What a range is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,8 +171,8 @@ impl Segment {
 
     fn resolve(&self, range: impl RangeBounds<u64>, access: Access) -> Result<HeldRange, BeginError> {
         let end_of_segment = || {
-            let stat = sys::stat(self.as_fd(), Target::default())
-                .map_err(|error| BeginError::new("lock to the end", error))?;
+            let stat =
+                sys::stat(self.as_fd(), OWN).map_err(|error| BeginError::new("lock to the end", error))?;
             Ok(stat.mapped_size)
         };
         resolve(range, access, end_of_segment)

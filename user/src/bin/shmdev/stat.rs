@@ -37,7 +37,7 @@ pub(crate) fn run(options: &OpenOptions, args: &Args) -> Result {
     let mut stdout = stdout().lock();
     if args.json {
         let report = Report {
-            id: stat.target.id,
+            id: stat.id,
             size: stat.size,
             mapped_size: stat.mapped_size,
             nattch: stat.nattch,
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &OpenOptions, args: &Args) -> Result {
          handles      {}\n\
          generation   {}\n\
          ranges       {} held, {} waited for",
-        stat.target.id,
+        stat.id,
         stat.size,
         stat.mapped_size,
         if stat.pieces == 1 {
