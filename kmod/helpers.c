@@ -6,14 +6,17 @@
  * missing/ffi.rs.
  */
 
+#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/time_namespace.h>
 #include <linux/workqueue.h>
@@ -47,6 +50,37 @@ void *shmdev_kvrealloc(const void *old, size_t size)
 	return kvrealloc(old, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 }
 
+/*
+ * Pages that were allocated together have one reference for all; from then on each has its own. It
+ * stays so: a second call does nothing.
+ */
+void shmdev_split_pages(struct page *page, unsigned int order, bool *split);
+void shmdev_split_pages(struct page *page, unsigned int order, bool *split)
+{
+	static DEFINE_MUTEX(lock);
+
+	mutex_lock(&lock);
+	if (!*split) {
+		split_page(page, order);
+		*split = true;
+	}
+	mutex_unlock(&lock);
+}
+
+void shmdev_get_pages(struct page *page, unsigned long count);
+void shmdev_get_pages(struct page *page, unsigned long count)
+{
+	while (count--)
+		get_page(page++);
+}
+
+void shmdev_put_pages(struct page *page, unsigned long count);
+void shmdev_put_pages(struct page *page, unsigned long count)
+{
+	while (count--)
+		put_page(page++);
+}
+
 unsigned long shmdev_totalram_pages(void);
 unsigned long shmdev_totalram_pages(void)
 {
@@ -63,6 +97,12 @@ void *shmdev_page_address(const struct page *page);
 void *shmdev_page_address(const struct page *page)
 {
 	return page_address(page);
+}
+
+void shmdev_zero(void *address, unsigned long len);
+void shmdev_zero(void *address, unsigned long len)
+{
+	memset(address, 0, len);
 }
 
 /* Mappings */
@@ -166,10 +206,38 @@ bool shmdev_process_exited(struct pid *pid)
 	return exited;
 }
 
+/* As the current task's pid namespace has it; 0 if it has it not. */
+int shmdev_pid_number(struct pid *pid);
+int shmdev_pid_number(struct pid *pid)
+{
+	return pid_vnr(pid);
+}
+
 struct workqueue_struct *shmdev_alloc_workqueue(void);
 struct workqueue_struct *shmdev_alloc_workqueue(void)
 {
 	return alloc_workqueue("shmdev", WQ_UNBOUND, 0);
+}
+
+/* Files in debugfs that show a text; see missing/debugfs.rs. */
+
+struct shmdev_text {
+	void (*show)(const struct shmdev_text *text, struct seq_file *lines);
+};
+
+static int shmdev_text_show(struct seq_file *lines, void *unused)
+{
+	const struct shmdev_text *text = lines->private;
+
+	text->show(text, lines);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(shmdev_text);
+
+void shmdev_debugfs_file(const char *name, struct dentry *directory, void *text);
+void shmdev_debugfs_file(const char *name, struct dentry *directory, void *text)
+{
+	debugfs_create_file(name, 0400, directory, text, &shmdev_text_fops);
 }
 
 /* Tokens: small numbers, handed out in a circle so that a freed one rests before it comes again. */

@@ -6,15 +6,24 @@
 //!
 //! `Segment::ranges` is a leaf but for the locks of the scheduler and the allocator: nothing of the
 //! module is locked, and no user memory touched, while it is held. It is never taken under an
-//! `mmap_lock`: what mappings do to a segment is atomic.
+//! `mmap_lock`.
+//!
+//! `Segment::state` is a leaf, and may be taken under an `mmap_lock`: that is how mappings are
+//! counted.
 
 use crate::{
     missing::{
+        clock,
+        creds::{
+            Kgid,
+            Kuid, //
+        },
         errno::{
             EDEADLK,
             ENOLCK,
             ETIMEDOUT, //
         },
+        limits::Limits,
         pages::Pages,
         park::{
             Deadline,
@@ -27,11 +36,17 @@ use crate::{
             Polled, //
         },
         process::{
+            current_global_number,
             current_is_being_killed,
+            Process,
             ProcessKey, //
         },
+        trace,
         vma::Mapped, //
     },
+    name::Name,
+    owners::Owners,
+    reach::Reach,
     sync::{
         generation::Generation,
         ranges::{
@@ -47,7 +62,12 @@ use crate::{
             Waker, //
         }, //
     },
-    uapi, //
+    uapi,
+    usage::{
+        Account,
+        Charge,
+        Usage, //
+    }, //
 };
 use kernel::{
     c_str,
@@ -56,6 +76,7 @@ use kernel::{
         IovIterSource, //
     },
     new_mutex,
+    new_spinlock,
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -68,28 +89,98 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex, //
+        Mutex,
+        SpinLock,
+        UniqueArc, //
     }, //
 };
 
 /// The largest size that may be asked for: 1 TiB.
 pub(crate) const SIZE_MAX: u64 = 1 << 40;
 
+/// What a segment is to be.
+pub(crate) struct NewSegment<'a> {
+    /// 0 for a default segment.
+    pub(crate) id: u64,
+    pub(crate) name: Option<Name>,
+    /// In bytes.
+    pub(crate) size: u64,
+    pub(crate) owners: Owners,
+    /// Whether it goes with the last handle attached to it.
+    pub(crate) auto_remove: bool,
+    /// What it counts in, if it counts.
+    pub(crate) usage: Option<&'a Arc<Usage>>,
+}
+
 /// Memory that is shared.
 #[pin_data]
 pub(crate) struct Segment {
     id: u64,
-    /// In bytes, as it was asked for. At most [`SIZE_MAX`], and the pages hold it.
-    size: u64,
-    pages: Pages,
-    mappings: Atomic<u64>,
+    name: Option<Name>,
+    auto_remove: bool,
+    creator: Process,
+    created_ns: u64,
+    /// Changed under the lock of the namespace.
     handles: Atomic<u64>,
+    /// 1 when it was removed; set under the lock of the namespace.
+    removed: Atomic<u32>,
     generation: Generation,
     #[pin]
-    ranges: Mutex<RangeTable<ProcessKey, Arc<Unparker>>>,
+    ranges: Mutex<RangeTable<Requester, Arc<Unparker>>>,
     /// Told of each new generation.
     #[pin]
     changed: PollQueue,
+    #[pin]
+    state: SpinLock<State>,
+}
+
+struct State {
+    /// In bytes, as it was asked for. At most [`SIZE_MAX`], and the pages hold it.
+    size: u64,
+    /// Replaced as a whole.
+    pages: Arc<Pages>,
+    /// For as many bytes as there are pages.
+    charge: Option<Charge>,
+    /// How many there are; those that are being made count.
+    mappings: u64,
+    owners: Owners,
+    attached_ns: u64,
+    changed_ns: u64,
+    /// Who last attached a handle or made a mapping.
+    last_user: Process,
+}
+
+impl State {
+    /// The current process attached a handle or makes a mapping. Returns who did so before, to be
+    /// dropped without the lock.
+    fn note_user(&mut self) -> Process {
+        self.attached_ns = clock::real_ns();
+        core::mem::replace(&mut self.last_user, Process::current())
+    }
+}
+
+/// On whose behalf a range is held.
+#[derive(Clone, Copy)]
+pub(crate) struct Requester {
+    process: ProcessKey,
+    /// Number in the initial pid namespace, to be shown.
+    pub(crate) pid: u32,
+}
+
+impl Requester {
+    fn current() -> Self {
+        Self {
+            process: ProcessKey::current(),
+            pid: current_global_number(),
+        }
+    }
+}
+
+/// What to change of the owners; `None` leaves it as it is.
+pub(crate) struct Change {
+    pub(crate) uid: Option<Kuid>,
+    pub(crate) gid: Option<Kgid>,
+    pub(crate) mode: Option<u16>,
 }
 
 impl Waker for Arc<Unparker> {
@@ -108,105 +199,271 @@ impl From<Refusal> for Error {
     }
 }
 
+/// A number of bytes in whole pages; `None` if there is no such number.
+fn whole_pages(size: u64) -> Option<u64> {
+    size.checked_next_multiple_of(PAGE_SIZE as u64)
+}
+
+/// A size that was asked for, in whole pages. Fails with `EINVAL` if it is 0 and with `ENOSPC` if
+/// it is above what one segment may have.
+fn permitted_bytes(size: u64) -> Result<u64> {
+    if size == 0 {
+        return Err(EINVAL);
+    }
+    let limit = Limits::now().segment_bytes.min(SIZE_MAX);
+    whole_pages(size).filter(|&bytes| bytes <= limit).ok_or(ENOSPC)
+}
+
 impl Segment {
     /// Allocates a segment of zeroed memory.
     ///
-    /// Fails with `EINVAL` if the size is 0 or above [`SIZE_MAX`], and with `ENOMEM`.
-    pub(crate) fn create(id: u64, size: u64) -> Result<Arc<Self>> {
-        if size == 0 || size > SIZE_MAX {
-            return Err(EINVAL);
+    /// Fails with `EINVAL` if the size is 0, with `ENOSPC` over a limit, if it counts, and as
+    /// [`Pages::allocate`] does.
+    pub(crate) fn create(new: NewSegment<'_>) -> Result<Arc<Self>> {
+        let (bytes, charge) = match new.usage {
+            Some(usage) => {
+                let bytes = permitted_bytes(new.size)?;
+                let account = Account {
+                    usage: usage.clone(),
+                    user: new.owners.creator_uid,
+                };
+                (bytes, Some(account.charge(1, bytes)?))
+            }
+            None if new.size == 0 || new.size > SIZE_MAX => return Err(EINVAL),
+            None => (whole_pages(new.size).ok_or(EINVAL)?, None),
+        };
+        let now = clock::real_ns();
+        let segment = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let pages = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        // Now that all else is allocated: what is left to go wrong is the pages.
+        let pages = pages.write(Pages::allocate(usize::try_from(bytes >> PAGE_SHIFT)?)?);
+        let state = State {
+            size: new.size,
+            pages: pages.into(),
+            charge,
+            mappings: 0,
+            owners: new.owners,
+            attached_ns: 0,
+            changed_ns: now,
+            last_user: Process::current(),
+        };
+        let segment = segment.pin_init_with(pin_init!(Self {
+            id: new.id,
+            name: new.name,
+            auto_remove: new.auto_remove,
+            creator: Process::current(),
+            created_ns: now,
+            handles: Atomic::new(0),
+            removed: Atomic::new(0),
+            generation: Generation::new(),
+            ranges <- new_mutex!(RangeTable::new(), "shmdev::Segment::ranges"),
+            changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
+            state <- new_spinlock!(state, "shmdev::Segment::state"),
+        }));
+        match segment {
+            Ok(segment) => Ok(segment.into()),
+            Err(never) => match never {},
         }
-        let count = usize::try_from(size.div_ceil(PAGE_SIZE as u64))?;
-        Arc::pin_init(
-            try_pin_init!(Self {
-                id,
-                size,
-                // Now that all else is allocated: what is left to go wrong is the pages.
-                pages: Pages::allocate(count)?,
-                mappings: Atomic::new(0),
-                handles: Atomic::new(0),
-                generation: Generation::new(),
-                ranges <- new_mutex!(RangeTable::new(), "shmdev::Segment::ranges"),
-                changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
-            }? Error),
-            GFP_KERNEL_ACCOUNT,
-        )
-    }
-
-    /// In bytes, as it was asked for.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// In bytes, whole pages.
-    fn mapped_size(&self) -> u64 {
-        (self.pages.count() as u64) << PAGE_SHIFT
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
+    /// Whether it is the default segment of its namespace.
+    pub(crate) fn is_default(&self) -> bool {
+        self.id == 0
+    }
+
+    pub(crate) fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// The name as a string, empty if there is none.
+    pub(crate) fn name_as_c_str(&self) -> &CStr {
+        self.name.as_ref().map_or(c"", Name::as_c_str)
+    }
+
+    /// In bytes, as it was asked for.
+    pub(crate) fn size(&self) -> u64 {
+        self.state.lock().size
+    }
+
+    /// Size and pages.
+    fn layout(&self) -> (u64, Arc<Pages>) {
+        let state = self.state.lock();
+        (state.size, state.pages.clone())
+    }
+
+    pub(crate) fn owners(&self) -> Owners {
+        self.state.lock().owners
+    }
+
     pub(crate) fn generation(&self) -> u64 {
         self.generation.current()
     }
 
-    /// A handle begins to use the segment.
-    pub(crate) fn handle_attached(&self) {
-        self.handles.add(1u64, Relaxed);
+    /// Changes owner, group or mode.
+    pub(crate) fn change_owners(&self, change: &Change) {
+        let mut state = self.state.lock();
+        let owners = &mut state.owners;
+        owners.uid = change.uid.unwrap_or(owners.uid);
+        owners.gid = change.gid.unwrap_or(owners.gid);
+        owners.mode = change.mode.unwrap_or(owners.mode);
+        state.changed_ns = clock::real_ns();
     }
 
-    /// A handle has gone; its ranges are dropped.
+    /// It can be found from now on.
+    pub(crate) fn announce(&self) {
+        let state = self.state.lock();
+        let (size, owners) = (state.size, state.owners);
+        drop(state);
+        let uid = owners.creator_uid.global();
+        trace::create(self.id, self.name_as_c_str(), size, owners.mode, uid);
+    }
+
+    /// Whether it was removed.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Relaxed) == 1
+    }
+
+    /// Notes that it was removed. Under the lock of the namespace.
+    pub(crate) fn set_removed(&self) {
+        if self.removed.xchg(1, Relaxed) == 0 {
+            trace::remove(self.id, self.name_as_c_str());
+        }
+    }
+
+    /// A handle begins to use the segment. Under the lock of the namespace.
+    pub(crate) fn handle_attached(&self, token: u32) {
+        self.handles.add(1u64, Relaxed);
+        trace::open(self.id, token);
+        let mut state = self.state.lock();
+        let before = state.note_user();
+        drop(state);
+        drop(before);
+    }
+
+    /// A handle has ceased to use it. Returns whether the segment now goes. Under the lock of the
+    /// namespace.
+    pub(crate) fn handle_detached(&self) -> bool {
+        let before = self.handles.fetch_sub(1u64, Relaxed);
+        before == 1 && (self.auto_remove || self.is_removed())
+    }
+
+    /// Whether a handle uses it. Under the lock of the namespace.
+    pub(crate) fn has_handles(&self) -> bool {
+        self.handles.load(Relaxed) > 0
+    }
+
+    /// Changes the size, in bytes: grows by zeroed pages, or shrinks.
+    ///
+    /// Fails with `EINVAL` if it is 0, with `EBUSY` if pages are to go while there is a mapping,
+    /// with `ENOSPC` over a limit, and as [`Pages::resized`] does.
+    pub(crate) fn resize(&self, size: u64) -> Result {
+        let bytes = permitted_bytes(size)?;
+        loop {
+            let (_, old) = self.layout();
+            let old_bytes = (old.count() as u64) << PAGE_SHIFT;
+            if bytes < old_bytes && self.state.lock().mappings > 0 {
+                return Err(EBUSY);
+            }
+            let grows_by = bytes.saturating_sub(old_bytes);
+            // Had before it is needed; given back if it is not.
+            let more = self.charge_more(grows_by)?;
+            let pages = if bytes == old_bytes {
+                old.clone()
+            } else {
+                Arc::new(old.resized(usize::try_from(bytes >> PAGE_SHIFT)?)?, GFP_KERNEL_ACCOUNT)?
+            };
+
+            let mut state = self.state.lock();
+            if !Arc::ptr_eq(&state.pages, &old) {
+                // Somebody else was faster.
+                continue;
+            }
+            if bytes < old_bytes && state.mappings > 0 {
+                return Err(EBUSY);
+            }
+            if size < state.size {
+                // At most a page, and under the lock, so that nobody has grown it again and written
+                // there.
+                pages.zero(size as usize, bytes.saturating_sub(size) as usize);
+            }
+            state.size = size;
+            state.pages = pages;
+            state.changed_ns = clock::real_ns();
+            let less = state.charge.as_mut().map(|charge| {
+                if let Some(more) = more {
+                    charge.absorb(more);
+                }
+                charge.split_off(old_bytes.saturating_sub(bytes))
+            });
+            drop(state);
+            // `old`, too, goes without the lock.
+            drop(less);
+            return Ok(());
+        }
+    }
+
+    fn charge_more(&self, bytes: u64) -> Result<Option<Charge>> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let charged = self.state.lock();
+        let account = charged.charge.as_ref().map(|charge| charge.account().clone());
+        drop(charged);
+        account.map(|account| account.charge(0, bytes)).transpose()
+    }
+
+    /// Drops what a handle holds or waits for.
     pub(crate) fn handle_released(&self, token: u32) {
         self.drop_requests(|request| request.owner == token);
-        let _ = self.handles.fetch_sub(1u64, Relaxed);
     }
 
     /// Drops what a process holds or waits for through a handle.
     pub(crate) fn process_exited(&self, token: u32, process: ProcessKey) {
-        self.drop_requests(|request| request.owner == token && request.process == process);
+        self.drop_requests(|request| request.owner == token && request.process.process == process);
     }
 
-    fn drop_requests(&self, gone: impl Fn(&Request<ProcessKey>) -> bool) {
+    fn drop_requests(&self, gone: impl Fn(&Request<Requester>) -> bool) {
         self.ranges.lock().drop_requests(gone);
     }
 
-    /// Copies from byte `position` on, as far as the segment goes. Fails with `EFAULT` if nothing
-    /// can be copied.
-    pub(crate) fn read(&self, position: u64, to: &mut IovIterDest<'_>) -> Result<usize> {
-        let len = self.len_from(position, to.len());
-        let copied = self.pages.copy_to_iter(position as usize, len, to);
+    /// Copies from byte `position` on, as far as segment and `reach` go. Fails with `EACCES` before
+    /// the reach, and with `EFAULT` if nothing can be copied.
+    pub(crate) fn read(&self, position: u64, reach: &Reach, to: &mut IovIterDest<'_>) -> Result<usize> {
+        let (size, pages) = self.layout();
+        let len = len_from(position, reach, size, to.len())?;
+        let copied = pages.copy_to_iter(position as usize, len, to);
         if copied == 0 && len > 0 {
             return Err(EFAULT);
         }
         Ok(copied)
     }
 
-    /// Copies to byte `position` on, as far as the segment goes. Returns how many bytes, and the
-    /// generation if that was a write. Fails with `ENOSPC` at the end, and with `EFAULT` if nothing
-    /// can be copied.
+    /// Copies to byte `position`, or to the end if that is `None`, as far as segment and `reach`
+    /// go. Returns how many bytes, and the generation if that was a write. Fails with `EACCES`
+    /// before the reach, with `ENOSPC` at the end, and with `EFAULT` if nothing can be copied.
     pub(crate) fn write(
         &self,
-        position: u64,
+        position: Option<u64>,
+        reach: &Reach,
         from: &mut IovIterSource<'_>,
     ) -> Result<(usize, Option<u64>)> {
         if from.is_empty() {
             return Ok((0, None));
         }
-        let len = self.len_from(position, from.len());
+        let (size, pages) = self.layout();
+        let position = position.unwrap_or_else(|| reach.end_within(size));
+        let len = len_from(position, reach, size, from.len())?;
         if len == 0 {
             return Err(ENOSPC);
         }
-        match self.pages.copy_from_iter(position as usize, len, from) {
+        match pages.copy_from_iter(position as usize, len, from) {
             0 => Err(EFAULT),
             copied => Ok((copied, Some(self.complete_write()))),
         }
-    }
-
-    /// How many of `len` bytes from `position` on lie within the segment.
-    fn len_from(&self, position: u64, len: usize) -> usize {
-        // CAST: At most `len`.
-        self.size.saturating_sub(position).min(len as u64) as usize
     }
 
     fn complete_write(&self) -> u64 {
@@ -218,11 +475,11 @@ impl Segment {
     /// The range of that offset and length. Fails with `EINVAL` if it is empty or does not lie
     /// within the segment's pages.
     pub(crate) fn range(&self, offset: u64, len: u64) -> Result<Range> {
-        let end = offset.checked_add(len).ok_or(EINVAL)?;
-        if len == 0 || end > self.mapped_size() {
+        let range = Range::new(offset, len)?;
+        if range.end > self.mapped_size() {
             return Err(EINVAL);
         }
-        Ok(Range { start: offset, end })
+        Ok(range)
     }
 
     /// Holds a range for the current process, through the handle whose token is `owner`; without a
@@ -240,19 +497,31 @@ impl Segment {
     ) -> Result<Granted> {
         let request = Request {
             owner,
-            process: ProcessKey::current(),
+            process: Requester::current(),
             range,
             access,
         };
-        if let Outcome::Granted(granted) = self.ranges.lock().begin(request, None, limit)? {
+        let result = self.begin_request(request, deadline, limit);
+        let outcome = result.as_ref().map(drop).map_err(|&error| error);
+        trace::lock(self.id, owner, range.start, range.end, access == Access::Write, outcome);
+        result
+    }
+
+    fn begin_request(
+        &self,
+        request: Request<Requester>,
+        deadline: Option<Deadline>,
+        limit: u32,
+    ) -> Result<Granted> {
+        let now = clock::monotonic_ns();
+        let outcome = self.ranges.lock().begin(request, None, limit, now)?;
+        if let Outcome::Granted(granted) = outcome {
             return Ok(granted);
         }
         let deadline = deadline.ok_or(EAGAIN)?;
         let parking = Parking::new()?;
-        let outcome = self
-            .ranges
-            .lock()
-            .begin(request, Some(parking.unparker()), limit)?;
+        let waker = Some(parking.unparker());
+        let outcome = self.ranges.lock().begin(request, waker, limit, now)?;
         match outcome {
             Outcome::Granted(granted) => Ok(granted),
             Outcome::Waits(id) => self.wait(&parking, id, deadline),
@@ -264,7 +533,7 @@ impl Segment {
     fn wait(&self, parking: &Parking, id: RequestId, deadline: Deadline) -> Result<Granted> {
         let wake = parking.park(deadline);
         let mut ranges = self.ranges.lock();
-        if let Some(granted) = ranges.settle(id) {
+        if let Some(granted) = ranges.settle(id, clock::monotonic_ns()) {
             if !current_is_being_killed() {
                 return Ok(granted);
             }
@@ -286,11 +555,13 @@ impl Segment {
 
     /// Gives a range back. Returns the generation that this made, if it was held for writing.
     ///
-    /// Fails with `ENOENT` if `owner` does not hold it.
+    /// Fails with `ENOENT` if `owner` does not hold it, or with `EINVAL` if nobody could.
     pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> Result<Option<u64>> {
         if !self.ranges.lock().end(owner, range, access) {
-            return Err(ENOENT);
+            // The segment may have shrunk since it was begun.
+            return Err(if range.end > self.mapped_size() { EINVAL } else { ENOENT });
         }
+        trace::unlock(self.id, owner, range.start, range.end, access == Access::Write);
         Ok((access == Access::Write).then(|| self.complete_write()))
     }
 
@@ -299,34 +570,101 @@ impl Segment {
         self.ranges.lock().counts(|request| request.owner == token)
     }
 
+    /// Calls `show` for each range that is held or waited for: the request, whether it is held, and
+    /// since when.
+    pub(crate) fn for_each_range(&self, mut show: impl FnMut(&Request<Requester>, bool, i64)) {
+        for (request, held, since) in self.ranges.lock().requests() {
+            show(request, held, since);
+        }
+    }
+
+    /// In bytes, whole pages.
+    fn mapped_size(&self) -> u64 {
+        (self.state.lock().pages.count() as u64) << PAGE_SHIFT
+    }
+
+    /// As the current task sees it.
     pub(crate) fn stat(&self) -> uapi::Stat {
         let counts = self.ranges.lock().counts(|_| true);
-        uapi::Stat {
-            id: self.id,
-            size: self.size,
-            mapped_size: self.mapped_size(),
-            nattch: self.mappings.load(Relaxed),
+        let mut flags = 0;
+        if self.auto_remove {
+            flags |= uapi::SEGMENT_AUTO_REMOVE;
+        }
+        if self.is_removed() {
+            flags |= uapi::SEGMENT_REMOVED;
+        }
+        let state = self.state.lock();
+        let (owners, last_user) = (state.owners, state.last_user.clone());
+        let stat = uapi::Stat {
+            target: uapi::Target {
+                name: self.name.map_or([0; uapi::NAME_SIZE], |name| name.field()),
+                id: self.id,
+                ..uapi::Target::default()
+            },
+            size: state.size,
+            mapped_size: (state.pages.count() as u64) << PAGE_SHIFT,
+            nattch: state.mappings,
             handles: self.handles.load(Relaxed),
             generation: self.generation(),
+            created_ns: self.created_ns,
+            attached_ns: state.attached_ns,
+            changed_ns: state.changed_ns,
             holders: counts.held,
             waiters: counts.waiting,
-            pieces: u32::try_from(self.pages.pieces()).unwrap_or(u32::MAX),
+            pieces: u32::try_from(state.pages.pieces()).unwrap_or(u32::MAX),
+            flags,
+            mode: owners.mode.into(),
             ..uapi::Stat::default()
+        };
+        drop(state);
+        uapi::Stat {
+            uid: owners.uid.to_current(),
+            gid: owners.gid.to_current(),
+            creator_uid: owners.creator_uid.to_current(),
+            creator_gid: owners.creator_gid.to_current(),
+            creator_pid: self.creator.number(),
+            last_pid: last_user.number(),
+            ..stat
         }
     }
 }
 
+/// How many of `len` bytes from `position` on lie within a segment of that size and within reach.
+/// Fails with `EACCES` before the reach.
+fn len_from(position: u64, reach: &Reach, size: u64, len: usize) -> Result<usize> {
+    if position < reach.start() {
+        return Err(EACCES);
+    }
+    // CAST: At most `len`.
+    Ok(reach.end_within(size).saturating_sub(position).min(len as u64) as usize)
+}
+
 impl Mapped for Segment {
-    fn pages(&self) -> &Pages {
-        &self.pages
+    fn mapping_begins(&self) -> Arc<Pages> {
+        let mut state = self.state.lock();
+        let before = state.note_user();
+        state.mappings = state.mappings.saturating_add(1);
+        let (nattch, pages) = (state.mappings, state.pages.clone());
+        drop(state);
+        drop(before);
+        trace::attach(self.id, nattch);
+        pages
     }
 
-    fn mapping_added(&self) {
-        self.mappings.add(1u64, Relaxed);
+    fn mapping_copied(&self) {
+        let mut state = self.state.lock();
+        state.mappings = state.mappings.saturating_add(1);
+        let nattch = state.mappings;
+        drop(state);
+        trace::attach(self.id, nattch);
     }
 
     fn mapping_removed(&self) {
-        let _ = self.mappings.fetch_sub(1u64, Relaxed);
+        let mut state = self.state.lock();
+        state.mappings = state.mappings.saturating_sub(1);
+        let nattch = state.mappings;
+        drop(state);
+        trace::detach(self.id, nattch);
     }
 }
 

@@ -9,15 +9,23 @@
 #![deny(unsafe_code)]
 
 mod device;
+mod handle;
+mod ioctl;
 mod missing;
+mod name;
+mod owners;
+mod reach;
+mod registry;
 mod segment;
 mod sync;
+mod tables;
 // Shared with user space: `pub` there, and the kernel needs only a part of it.
 #[allow(dead_code, unreachable_pub)]
 mod uapi;
+mod usage;
 
 use core::borrow::Borrow;
-use device::{
+use handle::{
     Device,
     Handle, //
 };
@@ -27,10 +35,12 @@ use kernel::{
     sync::Arc, //
 };
 use missing::{
+    debugfs::Directory,
+    limits::Limits,
     miscdev::Registration,
     process::ExitQueue, //
 };
-use segment::Segment;
+use registry::Registry;
 use sync::ranges::TABLE_MAX;
 
 module! {
@@ -61,6 +71,8 @@ struct Shmdev {
     /// been refused.
     #[pin]
     registration: Registration<Handle>,
+    /// Gone before what it shows.
+    _directory: Directory<Registry>,
     _announcement: Announcement,
     _farewell: Farewell,
 }
@@ -74,16 +86,19 @@ impl kernel::InPlaceModule for Shmdev {
             if !(1..=0o777).contains(&mode) || !(1..=TABLE_MAX).contains(&max_ranges) {
                 return Err(EINVAL);
             }
+            Limits::settle();
             let exits = Arc::new(ExitQueue::new()?, GFP_KERNEL)?;
-            let default_segment = Segment::create(0, default_size)?;
+            let registry = Registry::new(default_size)?;
             let device = Device {
-                default_segment,
+                registry: registry.clone(),
                 max_ranges,
                 exits: exits.clone(),
             };
             let device = Arc::new(device, GFP_KERNEL)?;
+            let directory = Directory::new(c"shmdev", registry.clone())?;
             Ok(try_pin_init!(Self {
-                _farewell: Farewell { exits },
+                _farewell: Farewell { exits, registry },
+                _directory: directory,
                 // Last: once registered, files can be opened.
                 registration <- Registration::register(c_str!("shmdev"), mode, device),
                 _announcement: Announcement::new(default_size),
@@ -116,11 +131,13 @@ impl Drop for Announcement {
 /// Ends the module when everything else of it is gone.
 struct Farewell {
     exits: Arc<ExitQueue>,
+    registry: Arc<Registry>,
 }
 
 impl Drop for Farewell {
     fn drop(&mut self) {
         // What the last handles left under way must be over before the code goes.
         self.exits.flush();
+        self.registry.close();
     }
 }

@@ -21,15 +21,34 @@ macro_rules! no_padding {
     };
 }
 
-no_padding!(uapi::Info, abi_version page_size features default_size token max_ranges reserved);
-no_padding!(uapi::Stat, id size mapped_size nattch handles generation holders waiters pieces flags reserved);
-no_padding!(uapi::SyncRange, offset len deadline_ns generation op access flags status);
+/// Asserts that a structure has no padding, and says that its bytes may be copied: out of the
+/// kernel, and into it.
+macro_rules! plain {
+    ($($type:ident: $($field:ident)+;)*) => {
+        $(
+            no_padding!(uapi::$type, $($field)+);
+            // SAFETY: `repr(C)`, integers and arrays and structures of them alone, and no padding,
+            // as asserted above: no byte is uninitialised.
+            unsafe impl AsBytes for uapi::$type {}
+            // SAFETY: Of integers alone every bit pattern is a value.
+            unsafe impl FromBytes for uapi::$type {}
+        )*
+    };
+}
 
-// SAFETY: `repr(C)`, integers alone, and no padding, as asserted above: no byte is uninitialised.
-unsafe impl AsBytes for uapi::Info {}
-// SAFETY: As above.
-unsafe impl AsBytes for uapi::Stat {}
-// SAFETY: As above.
-unsafe impl AsBytes for uapi::SyncRange {}
-// SAFETY: `repr(C)` and integers alone: every bit pattern is a value.
-unsafe impl FromBytes for uapi::SyncRange {}
+plain! {
+    Info: abi_version page_size features default_size token max_ranges max_segments
+        max_segment_bytes max_total_bytes max_bytes_per_uid segments total_bytes uid_bytes reserved;
+    Target: name id by reserved;
+    Stat: target size mapped_size nattch handles generation created_ns attached_ns changed_ns
+        holders waiters pieces flags uid gid creator_uid creator_gid creator_pid last_pid mode
+        reserved;
+    SyncRange: offset len deadline_ns generation op access flags status;
+    Create: name size id mode flags status reserved;
+    Open: target size reserved;
+    Set: target fields uid gid mode;
+    Resize: target size reserved;
+    Remove: target;
+    List: cursor count flags segments;
+    Restrict: offset len access flags;
+}

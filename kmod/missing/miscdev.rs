@@ -73,6 +73,8 @@ pub(crate) mod events {
     pub(crate) const READABLE: u32 = bindings::POLLIN | bindings::POLLRDNORM;
     /// Writing would not block.
     pub(crate) const WRITABLE: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
+    /// There is nothing to poll.
+    pub(crate) const ERROR: u32 = bindings::POLLERR;
 }
 
 /// What an open file of the device does. Each file has a value of the implementing type.
@@ -110,7 +112,7 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result;
 
     /// What this file polls. It is borrowed for as long as the file is open.
-    fn polled(&self) -> &Self::Polled;
+    fn polled(&self) -> Result<&Self::Polled>;
 
     /// Which [`events`] there are now.
     fn poll(&self) -> u32;
@@ -360,9 +362,12 @@ impl<T: Operations> Vtable<T> {
         let operations = unsafe { Self::operations(file) };
         // SAFETY: The file is open until it is released, and until then the value lives.
         let for_the_file = unsafe { &*core::ptr::from_ref::<T>(&operations) };
+        let Ok(polled) = for_the_file.polled() else {
+            return events::ERROR;
+        };
         // SAFETY: The pointers are those of this call. The queue was borrowed for as long as the
         // file is open.
-        unsafe { for_the_file.polled().poll_queue().register(file, table) };
+        unsafe { polled.poll_queue().register(file, table) };
         operations.poll()
     }
 

@@ -9,12 +9,18 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod abi;
+pub(crate) mod clock;
+pub(crate) mod creds;
+pub(crate) mod debugfs;
 pub(crate) mod errno;
 mod ffi;
+pub(crate) mod ipc_ns;
+pub(crate) mod limits;
 pub(crate) mod miscdev;
 pub(crate) mod pages;
 pub(crate) mod park;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod token;
+pub(crate) mod trace;
 pub(crate) mod vma;

@@ -6,7 +6,10 @@ use super::{
     ffi,
     process::current_is_being_killed, //
 };
-use core::ptr::NonNull;
+use core::{
+    cell::UnsafeCell,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     iov::{
@@ -21,8 +24,9 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `page` is the first page of an allocation of order `order`, which belongs to this value. It has
-/// a kernel address. `end - first` is `1 << order`.
+/// `page` is the first of `end - first` pages, which have kernel addresses. If `split` is true,
+/// this value owns a reference to each of them; else they are an allocation of order `order`, which
+/// belongs to this value.
 struct Piece {
     /// Index, among all pages of the [`Pages`], of this piece's first.
     first: usize,
@@ -30,6 +34,8 @@ struct Piece {
     end: usize,
     page: NonNull<bindings::page>,
     order: u32,
+    /// Changed by `shmdev_split_pages` alone, and looked at by `drop`.
+    split: UnsafeCell<bool>,
 }
 
 impl Piece {
@@ -45,7 +51,27 @@ impl Piece {
             end,
             page: NonNull::new(page)?,
             order,
+            split: UnsafeCell::new(false),
         })
+    }
+
+    /// The same pages once more, as far as their index is below `limit`; at least one is.
+    fn share(&self, limit: usize) -> Self {
+        let end = self.end.min(limit);
+        // SAFETY: By the type invariants the pages are an allocation of that order, or were, in
+        // which case nothing happens. The flag is valid; others who look at it do so in this
+        // function, which locks, or when they own the piece alone.
+        unsafe { ffi::shmdev_split_pages(self.page.as_ptr(), self.order, self.split.get()) };
+        // SAFETY: This value owns a reference to each of these pages.
+        unsafe { ffi::shmdev_get_pages(self.page.as_ptr(), end.saturating_sub(self.first)) };
+        // INVARIANT: The references were just taken.
+        Self {
+            first: self.first,
+            end,
+            page: self.page,
+            order: self.order,
+            split: UnsafeCell::new(true),
+        }
     }
 
     fn address(&self) -> *mut u8 {
@@ -61,8 +87,14 @@ impl Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the pages are ours, and of that order.
-        unsafe { bindings::__free_pages(self.page.as_ptr(), self.order) }
+        if *self.split.get_mut() {
+            let count = self.end.saturating_sub(self.first);
+            // SAFETY: By the type invariants a reference to each page is ours to give back.
+            unsafe { ffi::shmdev_put_pages(self.page.as_ptr(), count) }
+        } else {
+            // SAFETY: By the type invariants the pages are ours, and of that order.
+            unsafe { bindings::__free_pages(self.page.as_ptr(), self.order) }
+        }
     }
 }
 
@@ -92,6 +124,17 @@ impl Pages {
     /// Fails with `ENOMEM`, at once when the machine has not so many pages, and with `EINTR` when
     /// the task is being killed.
     pub(crate) fn allocate(count: usize) -> Result<Self> {
+        // INVARIANT: No pieces are no pages.
+        let none = Self {
+            pieces: KVVec::new(),
+            count: 0,
+        };
+        none.resized(count)
+    }
+
+    /// The first `count` of these pages; if there are fewer, all of them and newly allocated ones.
+    /// Fails as [`Pages::allocate`] does.
+    pub(crate) fn resized(&self, count: usize) -> Result<Self> {
         // SAFETY: Reads a counter.
         if count > unsafe { ffi::shmdev_totalram_pages() } {
             return Err(ENOMEM);
@@ -101,22 +144,31 @@ impl Pages {
             pieces: KVVec::new(),
             count: 0,
         };
+        for piece in self.pieces.iter().take_while(|piece| piece.first < count) {
+            if current_is_being_killed() {
+                return Err(EINTR);
+            }
+            pages.push(piece.share(count))?;
+        }
+        pages.extend(count)?;
+        Ok(pages)
+    }
+
+    /// Allocates pages until there are `count`.
+    fn extend(&mut self, count: usize) -> Result {
         let mut order = bindings::MAX_PAGE_ORDER;
-        while let Some(missing) = count
-            .checked_sub(pages.count)
-            .filter(|&missing| missing > 0)
-        {
+        while let Some(missing) = count.checked_sub(self.count).filter(|&missing| missing > 0) {
             order = order.min(missing.ilog2());
             if current_is_being_killed() {
                 return Err(EINTR);
             }
-            match Piece::allocate(pages.count, order) {
-                Some(piece) => pages.push(piece)?,
+            match Piece::allocate(self.count, order) {
+                Some(piece) => self.push(piece)?,
                 None if order > 0 => order -= 1,
                 None => return Err(ENOMEM),
             }
         }
-        Ok(pages)
+        Ok(())
     }
 
     fn push(&mut self, piece: Piece) -> Result {
@@ -219,6 +271,15 @@ impl Pages {
             // SAFETY: As in `copy_to_iter`.
             unsafe { bindings::_copy_from_iter(address.cast(), len, iter) }
         })
+    }
+
+    /// Makes `len` bytes from `offset` on zero, as far as the pages go.
+    pub(crate) fn zero(&self, offset: usize, len: usize) {
+        self.copy(offset, len, |address, len| {
+            // SAFETY: As in `copy_to_iter`.
+            unsafe { ffi::shmdev_zero(address.cast(), len) };
+            len
+        });
     }
 
     /// Calls `copy_run` with address and length of each contiguous run of `len` bytes from `offset`

@@ -43,6 +43,58 @@ impl ProcessKey {
     }
 }
 
+/// A reference to a process, which may have exited.
+///
+/// # Invariants
+///
+/// The pointer is a reference, owned by this value.
+pub(crate) struct Process(*mut bindings::pid);
+
+// SAFETY: A reference may be used and given back by any thread.
+unsafe impl Send for Process {}
+// SAFETY: As above.
+unsafe impl Sync for Process {}
+
+impl Process {
+    /// The one that the current task belongs to.
+    pub(crate) fn current() -> Self {
+        // INVARIANT: The reference is taken here and given back in `drop`.
+        // SAFETY: The current task's process is valid.
+        Self(unsafe { ffi::shmdev_get_pid(ffi::shmdev_current_process()) })
+    }
+
+    /// Its number in the pid namespace of the current task; 0 if it is not there.
+    pub(crate) fn number(&self) -> u32 {
+        // SAFETY: The process is valid by the type invariant.
+        u32::try_from(unsafe { ffi::shmdev_pid_number(self.0) }).unwrap_or(0)
+    }
+
+    /// Its key, while this value lives.
+    fn key(&self) -> ProcessKey {
+        ProcessKey(self.0.addr())
+    }
+}
+
+impl Clone for Process {
+    fn clone(&self) -> Self {
+        // INVARIANT: The reference is taken here and given back in `drop`.
+        // SAFETY: The process is valid by the type invariant.
+        Self(unsafe { ffi::shmdev_get_pid(self.0) })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, the reference is ours to give back.
+        unsafe { bindings::put_pid(self.0) }
+    }
+}
+
+/// The number of the current task's process in the initial pid namespace.
+pub(crate) fn current_global_number() -> u32 {
+    u32::try_from(kernel::current!().group_leader().pid()).unwrap_or(0)
+}
+
 /// Whether the process that the current task belongs to is exiting: this task and all others of it.
 pub(crate) fn current_process_is_exiting() -> bool {
     // SAFETY: Looks at the current task and what its process shares.
@@ -137,11 +189,10 @@ impl<T: ProcessExit> Drop for ExitWatch<T> {
 
 /// # Invariants
 ///
-/// `pid` is a reference, owned by this value, to a process. While `entry` is on a queue, an
-/// [`ExitWatch`] holds a reference to this value.
-#[pin_data(PinnedDrop)]
+/// While `entry` is on a queue, an [`ExitWatch`] holds a reference to this value.
+#[pin_data]
 struct Watch<T: ProcessExit> {
-    pid: *mut bindings::pid,
+    watched: Process,
     target: Arc<T>,
     queue: Arc<ExitQueue>,
     #[pin]
@@ -150,8 +201,7 @@ struct Watch<T: ProcessExit> {
     work: Work<Watch<T>>,
 }
 
-// SAFETY: The reference to the process may be used and given back by any thread, and the other
-// fields are `Send`.
+// SAFETY: An entry of a wait queue may be used by any thread, and the other fields are `Send`.
 unsafe impl<T: ProcessExit> Send for Watch<T> {}
 // SAFETY: As above.
 unsafe impl<T: ProcessExit> Sync for Watch<T> {}
@@ -163,9 +213,7 @@ impl_has_work! {
 impl<T: ProcessExit> Watch<T> {
     fn new_current(target: Arc<T>, queue: Arc<ExitQueue>) -> impl PinInit<Self> {
         pin_init!(Self {
-            // INVARIANT: The reference is taken here and given back in `drop`.
-            // SAFETY: The current task's process is valid.
-            pid: unsafe { ffi::shmdev_get_pid(ffi::shmdev_current_process()) },
+            watched: Process::current(),
             target,
             queue,
             entry <- Opaque::ffi_init(|entry: *mut bindings::wait_queue_entry| {
@@ -183,11 +231,11 @@ impl<T: ProcessExit> Watch<T> {
     /// The queue that is woken when the process exits.
     fn exits(&self) -> *mut bindings::wait_queue_head {
         // SAFETY: The process is valid by the type invariant.
-        unsafe { &raw mut (*self.pid).wait_pidfd }
+        unsafe { &raw mut (*self.watched.0).wait_pidfd }
     }
 
     fn process(&self) -> ProcessKey {
-        ProcessKey(self.pid.addr())
+        self.watched.key()
     }
 
     /// # Safety
@@ -207,7 +255,7 @@ impl<T: ProcessExit> Watch<T> {
         let watch = unsafe { ArcBorrow::from_raw(watch) };
         // The queue is woken for threads, too.
         // SAFETY: The process is valid by the type invariant.
-        if unsafe { ffi::shmdev_process_exited(watch.pid) } {
+        if unsafe { ffi::shmdev_process_exited(watch.watched.0) } {
             // SAFETY: The workqueue is valid for as long as the value that owns it, to which
             // `watch` has a reference.
             let queue = unsafe { Queue::from_raw(watch.queue.0) };
@@ -224,13 +272,5 @@ impl<T: ProcessExit> WorkItem for Watch<T> {
 
     fn run(this: Arc<Self>) {
         T::process_exited(&this.target, this.process());
-    }
-}
-
-#[pinned_drop]
-impl<T: ProcessExit> PinnedDrop for Watch<T> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant, the reference is ours to give back.
-        unsafe { bindings::put_pid(self.pid) }
     }
 }

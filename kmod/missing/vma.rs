@@ -23,17 +23,18 @@ use kernel::{
 
 /// What is mapped: told of each mapping that comes into being and that goes.
 ///
-/// Both functions are called with the `mmap_lock` of some process held; they must not sleep for
+/// All functions are called with the `mmap_lock` of some process held; they must not sleep for
 /// long, take a lock under which user memory is accessed, or look at `current`: it may be another
 /// process.
 pub(crate) trait Mapped: Send + Sync + 'static {
-    /// Its pages.
-    fn pages(&self) -> &Pages;
+    /// A mapping comes into being by `mmap`. Returns the pages that it may show: at least these
+    /// must be kept until it is gone.
+    fn mapping_begins(&self) -> Arc<Pages>;
 
-    /// A mapping came into being: by `mmap`, `fork`, `mremap` or because one was cut in two.
-    fn mapping_added(&self);
+    /// A mapping came into being by `fork`, `mremap`, or because one was cut in two.
+    fn mapping_copied(&self);
 
-    /// A mapping went.
+    /// A mapping went, or failed to begin.
     fn mapping_removed(&self);
 }
 
@@ -107,21 +108,20 @@ impl<'a> NewMapping<'a> {
         // Several calls of `remap_pfn_range` for one mapping are legal only without copy-on-write.
         // SAFETY: The vma is valid.
         let copy_on_write = unsafe { ffi::shmdev_vma_is_cow(self.0.as_ptr()) };
-        let pages = object.pages();
-        if window.count == 0 || end > pages.count() || copy_on_write {
+        if window.count == 0 || copy_on_write {
             return Err(EINVAL);
         }
-        let vma = self.0.as_ptr();
-        let mut address = self.0.start();
-        if let Err(error) = self.map_runs(pages, &window, &mut address) {
-            let done = address.wrapping_sub(self.0.start());
-            if done > 0 {
-                // SAFETY: That part of the vma was mapped.
-                unsafe { bindings::zap_special_vma_range(vma, self.0.start(), done) };
-            }
+        let pages = object.mapping_begins();
+        let mapped = if end > pages.count() {
+            Err(EINVAL)
+        } else {
+            self.map_pages(&pages, &window)
+        };
+        if let Err(error) = mapped {
+            object.mapping_removed();
             return Err(error);
         }
-        object.mapping_added();
+        let vma = self.0.as_ptr();
         // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing
         // fails, so `close` will be called once for it, and for each copy of which `open` is told.
         unsafe {
@@ -129,6 +129,18 @@ impl<'a> NewMapping<'a> {
             (*vma).vm_ops = Vtable::<T>::build();
         }
         Ok(())
+    }
+
+    /// Maps the pages of a window that lies within them, or nothing.
+    fn map_pages(&self, pages: &Pages, window: &Window) -> Result {
+        let mut address = self.0.start();
+        let mapped = self.map_runs(pages, window, &mut address);
+        let done = address.wrapping_sub(self.0.start());
+        if mapped.is_err() && done > 0 {
+            // SAFETY: That part of the vma was mapped.
+            unsafe { bindings::zap_special_vma_range(self.0.as_ptr(), self.0.start(), done) };
+        }
+        mapped
     }
 
     /// Maps the pages of a window that lies within them from `address` on, which moves along.
@@ -173,7 +185,7 @@ impl<T: Mapped> Vtable<T> {
         // SAFETY: The copy has the private data of the original, whose reference keeps the object
         // alive here.
         let object: ArcBorrow<'_, T> = unsafe { Arc::borrow((*vma).vm_private_data) };
-        object.mapping_added();
+        object.mapping_copied();
         // The copy now has a reference of its own, which is the same pointer.
         let _ = Arc::from(object).into_foreign();
     }

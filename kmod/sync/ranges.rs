@@ -22,6 +22,12 @@ pub(crate) struct Range {
 }
 
 impl Range {
+    /// `len` bytes from `offset` on. Fails with `EINVAL` if there is none, or one too many.
+    pub(crate) fn new(offset: u64, len: u64) -> Result<Self> {
+        let end = offset.checked_add(len).filter(|_| len > 0).ok_or(EINVAL)?;
+        Ok(Self { start: offset, end })
+    }
+
     /// Whether they share a byte.
     pub(crate) fn overlaps(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end
@@ -75,6 +81,8 @@ struct Entry<P, W> {
     /// How many entries before this one conflict with it; granted when there are none.
     blockers: usize,
     waker: Option<W>,
+    /// Since when it waits, or is held.
+    since: i64,
 }
 
 impl<P, W: Waker> Entry<P, W> {
@@ -145,12 +153,13 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         }
     }
 
-    /// Asks for a range, on behalf of an owner that may have `limit` requests.
+    /// Asks for a range, at the time `now`, on behalf of an owner that may have `limit` requests.
     pub(crate) fn begin(
         &mut self,
         request: Request<P>,
         waker: Option<W>,
         limit: u32,
+        now: i64,
     ) -> Result<Outcome, Refusal> {
         let mut own = 0_u32;
         let mut blockers = 0_usize;
@@ -179,6 +188,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
             request,
             blockers,
             waker,
+            since: now,
         };
         self.entries
             .push(entry, GFP_KERNEL_ACCOUNT)
@@ -198,13 +208,14 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         }
     }
 
-    /// Ends the wait for a request: either it was granted, whatever ended the wait, or it is
-    /// withdrawn.
-    pub(crate) fn settle(&mut self, id: RequestId) -> Option<Granted> {
+    /// Ends the wait for a request, at the time `now`: either it was granted, whatever ended the
+    /// wait, or it is withdrawn.
+    pub(crate) fn settle(&mut self, id: RequestId, now: i64) -> Option<Granted> {
         let index = self.position(id)?;
         let entry = self.entries.get_mut(index)?;
         if entry.blockers == 0 {
             entry.waker = None;
+            entry.since = now;
             let range = entry.request.range;
             return Some(self.granted(id.0, range));
         }
@@ -293,6 +304,13 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
             }
         }
         counts
+    }
+
+    /// All requests in order of arrival: each, whether it is held, and since when it is or waits.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (&Request<P>, bool, i64)> {
+        self.entries
+            .iter()
+            .map(|entry| (&entry.request, entry.blockers == 0, entry.since))
     }
 
     fn position(&self, id: RequestId) -> Option<usize> {

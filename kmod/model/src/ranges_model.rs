@@ -164,7 +164,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn begin(table: &mut Table, model: &mut Model, request: Request<u8>, wait: bool) {
     let bell = Bell::default();
-    let outcome = table.begin(request, wait.then(|| bell.clone()), LIMIT);
+    let outcome = table.begin(request, wait.then(|| bell.clone()), LIMIT, 0);
     let expected_wait = model.would_wait(&request);
     if let Some(refusal) = model.refusal(&request) {
         assert_eq!(outcome, Err(refusal));
@@ -212,7 +212,7 @@ fn end(table: &mut Table, model: &mut Model, owner: u32, range: Range, access: A
 
 fn settle(table: &mut Table, model: &mut Model, index: usize) {
     let entry = model.requests[index].clone();
-    let settled = table.settle(entry.id);
+    let settled = table.settle(entry.id, 0);
     if model.granted(index) {
         let owner_died = model.owner_died(entry.request.range);
         assert_eq!(
@@ -339,12 +339,12 @@ fn a_request_without_memory_changes_nothing() {
     // The first allocation is for the marks, the second for the entry.
     for allocations in 0..2 {
         fail_allocation_after(Some(allocations));
-        let outcome = table.begin(request(1, 0, 10, Access::Write), None, LIMIT);
+        let outcome = table.begin(request(1, 0, 10, Access::Write), None, LIMIT, 0);
         assert_eq!(outcome, Err(Refusal::NoMemory));
         assert_eq!(table.counts(|_| true), Counts::default());
     }
     assert!(matches!(
-        table.begin(request(1, 0, 10, Access::Write), None, LIMIT),
+        table.begin(request(1, 0, 10, Access::Write), None, LIMIT, 0),
         Ok(Outcome::Granted(_))
     ));
 }
@@ -362,29 +362,34 @@ fn the_mark_of_a_dead_writer_is_seen_by_the_next_and_ends_with_a_completed_write
     assert!(!died(table.begin(
         request(1, 10, 20, Access::Write),
         None,
-        LIMIT
+        LIMIT,
+        0,
     )));
     table.drop_requests(|request| request.owner == 1);
     assert!(died(table.begin(
         request(2, 19, 30, Access::Read),
         None,
-        LIMIT
+        LIMIT,
+        0,
     )));
     assert!(table.end(2, Range { start: 19, end: 30 }, Access::Read));
     assert!(died(table.begin(
         request(2, 15, 16, Access::Write),
         None,
-        LIMIT
+        LIMIT,
+        0,
     )));
     assert!(table.end(2, Range { start: 15, end: 16 }, Access::Write));
     assert!(!died(table.begin(
         request(2, 15, 16, Access::Read),
         None,
-        LIMIT
+        LIMIT,
+        0,
     )));
     assert!(died(table.begin(
         request(3, 16, 17, Access::Read),
         None,
-        LIMIT
+        LIMIT,
+        0,
     )));
 }

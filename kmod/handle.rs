@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Handles: what an open file of the device is attached to, and what it may do with that.
+//!
+//! # Locks
+//!
+//! `mmap_lock` (the kernel's), then `Handle::inner`, then those of the registry, then those of a
+//! segment.
+
+use crate::{
+    missing::{
+        miscdev::OpenMode,
+        process::{
+            current_process_is_exiting,
+            ExitQueue,
+            ExitWatch,
+            ProcessExit,
+            ProcessKey, //
+        },
+        token::Token, //
+    },
+    reach::Reach,
+    registry::{
+        Attacher,
+        Namespace,
+        Registry, //
+    },
+    segment::Segment,
+    sync::generation::Seen,
+    uapi, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow,
+        Mutex,
+        SetOnce, //
+    }, //
+};
+
+/// What all handles share.
+pub(crate) struct Device {
+    /// Where segments are found.
+    pub(crate) registry: Arc<Registry>,
+    /// How many ranges a handle may hold or wait for.
+    pub(crate) max_ranges: u32,
+    /// Where handles learn that processes exited.
+    pub(crate) exits: Arc<ExitQueue>,
+}
+
+/// An open file of the device.
+#[pin_data]
+pub(crate) struct Handle {
+    pub(crate) device: Arc<Device>,
+    pub(crate) token: Token,
+    pub(crate) reach: Reach,
+    /// What it was opened for.
+    mode: OpenMode,
+    /// The one in which it was opened.
+    pub(crate) namespace: Arc<Namespace>,
+    /// Set once, under `inner`.
+    segment: SetOnce<Arc<Segment>>,
+    pub(crate) seen: Seen,
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// One for each process that has begun a range, until it exits or the file is released.
+    watches: KVec<ExitWatch<Handle>>,
+}
+
+impl Inner {
+    fn forget(&mut self, process: ProcessKey) {
+        let of_process = |&index: &usize| {
+            self.watches
+                .get(index)
+                .is_some_and(|watch| watch.process() == process)
+        };
+        if let Some(index) = (0..self.watches.len()).find(of_process) {
+            let _ = self.watches.remove(index);
+        }
+    }
+}
+
+impl Handle {
+    /// Of the current task's namespace, attached to nothing. Fails with `ENOSPC` when all tokens
+    /// are in use, and with `ENOMEM`.
+    pub(crate) fn new(device: &Arc<Device>, mode: OpenMode) -> Result<Arc<Self>> {
+        let token = Token::allocate(uapi::TOKEN_MAX).map_err(|error| {
+            if error == EBUSY {
+                ENOSPC
+            } else {
+                error
+            }
+        })?;
+        let namespace = Registry::current_namespace(&device.registry)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                device: device.clone(),
+                token,
+                reach: Reach::new(mode.read, mode.write),
+                mode,
+                namespace,
+                segment: SetOnce::new(),
+                seen: Seen::new(),
+                inner <- new_mutex!(Inner::default(), "shmdev::Handle::inner"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// The segment that the handle is attached to, if it is.
+    pub(crate) fn attached(&self) -> Option<&Arc<Segment>> {
+        self.segment.as_ref()
+    }
+
+    /// The segment that the handle is attached to, which from now on is one: the default one unless
+    /// it was another before. Fails as [`Namespace::attach_default`] does.
+    pub(crate) fn segment(&self) -> Result<&Arc<Segment>> {
+        loop {
+            if let Some(segment) = self.attached() {
+                return Ok(segment);
+            }
+            let attached = self.attach_to(|attacher| self.namespace.attach_default(attacher));
+            // Somebody else may have been faster.
+            attached.or_else(|error| if error == EBUSY { Ok(()) } else { Err(error) })?;
+        }
+    }
+
+    /// Attaches the handle to what `attach` returns, which has counted it already.
+    ///
+    /// Fails with `EBUSY` if it is attached, and as `attach` does.
+    pub(crate) fn attach_to(
+        &self,
+        attach: impl FnOnce(Attacher) -> Result<Arc<Segment>>,
+    ) -> Result {
+        let _inner = self.inner.lock();
+        self.check_unattached()?;
+        let segment = attach(Attacher {
+            token: self.token.get(),
+            mode: self.mode,
+        })?;
+        self.seen.set(segment.generation());
+        // Under the lock nobody else does this, so it is empty.
+        self.segment.populate(segment);
+        Ok(())
+    }
+
+    /// Fails with `EBUSY` if the handle is attached.
+    pub(crate) fn check_unattached(&self) -> Result {
+        if self.attached().is_some() {
+            return Err(EBUSY);
+        }
+        Ok(())
+    }
+
+    /// Narrows what the handle can reach, as [`Reach::narrow`] does.
+    pub(crate) fn narrow(&self, offset: u64, len: u64, access: u32) -> Result {
+        let _inner = self.inner.lock();
+        self.reach.narrow(offset, len, access)
+    }
+
+    /// Sees to it that what the current process begins will be dropped when it exits.
+    pub(crate) fn watch_current_process(this: ArcBorrow<'_, Self>) -> Result {
+        let process = ProcessKey::current();
+        let mut inner = this.inner.lock();
+        if !inner.watches.iter().any(|watch| watch.process() == process) {
+            let watch = ExitWatch::current(this.into(), this.device.exits.clone())?;
+            inner.watches.push(watch, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(())
+    }
+
+    /// A descriptor was closed. A process that exits is missed here only if it has closed its
+    /// descriptors before or shares their table: its watch tells of those, but later. A mere thread
+    /// that exits drops nothing.
+    pub(crate) fn descriptor_closed(&self) {
+        if current_process_is_exiting() {
+            if let Some(segment) = self.attached() {
+                segment.process_exited(self.token.get(), ProcessKey::current());
+            }
+        }
+    }
+
+    /// The last descriptor was closed, and the last mapping is gone.
+    pub(crate) fn released(&self) {
+        // The watches have references to this handle.
+        self.inner.lock().watches.clear();
+        if let Some(segment) = self.attached() {
+            segment.handle_released(self.token.get());
+            self.namespace.release(segment);
+        }
+    }
+}
+
+impl ProcessExit for Handle {
+    fn process_exited(this: &Arc<Self>, process: ProcessKey) {
+        if let Some(segment) = this.attached() {
+            segment.process_exited(this.token.get(), process);
+        }
+        // Only now: until then, the watch keeps the key from naming another process.
+        this.inner.lock().forget(process);
+    }
+}

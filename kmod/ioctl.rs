@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctls: what each takes, what it checks, and what it returns. `docs/abi.md` is the contract.
+//!
+//! Every structure is read once, and nothing is locked while user memory is touched.
+
+use crate::{
+    handle::Handle,
+    missing::{
+        creds::{
+            Kgid,
+            Kuid, //
+        },
+        limits::Limits,
+        park::Deadline, //
+    },
+    name::Name,
+    registry::Selector,
+    segment::{
+        Change,
+        Segment, //
+    },
+    sync::ranges::{
+        Access,
+        Range, //
+    },
+    uapi, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    transmute::{
+        AsBytes,
+        FromBytes, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+/// The structure of a call, in user memory.
+#[derive(Clone, Copy)]
+struct Argument(usize);
+
+impl Argument {
+    fn slice<T>(self) -> UserSlice {
+        UserSlice::new(UserPtr::from_addr(self.0), size_of::<T>())
+    }
+
+    fn read<T: FromBytes>(self) -> Result<T> {
+        self.slice::<T>().reader().read()
+    }
+
+    fn write<T: AsBytes>(self, value: &T) -> Result {
+        self.slice::<T>().writer().write(value)
+    }
+}
+
+/// Calls what `command` names.
+pub(crate) fn dispatch(handle: ArcBorrow<'_, Handle>, command: u32, argument: usize) -> Result {
+    let argument = Argument(argument);
+    match command {
+        uapi::IOC_INFO => argument.write(&info(&handle)),
+        uapi::IOC_STAT => stat(&handle, argument),
+        uapi::IOC_SYNC => sync(handle, argument),
+        uapi::IOC_CREATE => create(&handle, argument),
+        uapi::IOC_OPEN => open(&handle, argument),
+        uapi::IOC_SET => set(&handle, &argument.read()?),
+        uapi::IOC_RESIZE => resize(&handle, &argument.read()?),
+        uapi::IOC_REMOVE => remove(&handle, &argument.read()?),
+        uapi::IOC_LIST => list(&handle, argument),
+        uapi::IOC_RESTRICT => restrict(&handle, &argument.read()?),
+        _ => Err(ENOTTY),
+    }
+}
+
+fn info(handle: &Handle) -> uapi::Info {
+    let registry = &handle.device.registry;
+    let limits = Limits::now();
+    let used = registry.usage().look(Kuid::current_effective());
+    uapi::Info {
+        abi_version: uapi::ABI_VERSION,
+        page_size: PAGE_SIZE as u32,
+        features: uapi::FEATURE_SYNC
+            | uapi::FEATURE_POLL
+            | uapi::FEATURE_SEGMENTS
+            | uapi::FEATURE_RESTRICT,
+        default_size: registry.default_size(),
+        token: handle.token.get(),
+        max_ranges: handle.device.max_ranges,
+        max_segments: limits.segments,
+        max_segment_bytes: limits.segment_bytes,
+        max_total_bytes: limits.total_bytes,
+        max_bytes_per_uid: limits.user_bytes,
+        segments: used.segments,
+        total_bytes: used.bytes,
+        uid_bytes: used.user_bytes,
+        ..uapi::Info::default()
+    }
+}
+
+/// The segment that the caller wants to change or remove.
+///
+/// Fails with `EINVAL`, also for the default segment, `ENAMETOOLONG`, `ENOENT`, `EIDRM`, `EACCES`,
+/// `EPERM`, and as [`Handle::segment`] does.
+fn managed(handle: &Handle, target: &uapi::Target) -> Result<Arc<Segment>> {
+    let selector = Selector::parse(target)?;
+    if handle.reach.is_restricted() {
+        return Err(EACCES);
+    }
+    let segment = match selector {
+        Selector::Handle => handle.segment()?.clone(),
+        other => handle.namespace.find_for_all(&other)?,
+    };
+    if segment.is_default() {
+        return Err(EINVAL);
+    }
+    if !segment.owners().allow_management(handle.namespace.owner()) {
+        return Err(EPERM);
+    }
+    Ok(segment)
+}
+
+fn stat(handle: &Handle, argument: Argument) -> Result {
+    let asked: uapi::Stat = argument.read()?;
+    let nothing_else = uapi::Stat {
+        target: asked.target,
+        ..uapi::Stat::default()
+    };
+    if asked != nothing_else {
+        return Err(EINVAL);
+    }
+    match Selector::parse(&asked.target)? {
+        Selector::Handle => {
+            let stat = handle.segment()?.stat();
+            argument.write(&stat)?;
+            handle.seen.set(stat.generation);
+            Ok(())
+        }
+        _ if handle.reach.is_restricted() => Err(EACCES),
+        other => argument.write(&handle.namespace.find(&other)?.stat()),
+    }
+}
+
+fn create(handle: &Handle, argument: Argument) -> Result {
+    let mut arg: uapi::Create = argument.read()?;
+    let name = Name::parse(&arg.name)?;
+    let known = uapi::CREATE_EXCLUSIVE | uapi::CREATE_AUTO_REMOVE;
+    if arg.flags & !known != 0 || arg.reserved != 0 || arg.mode > 0o777 || arg.size == 0 {
+        return Err(EINVAL);
+    }
+    let exclusive = arg.flags & uapi::CREATE_EXCLUSIVE != 0;
+    let auto_remove = arg.flags & uapi::CREATE_AUTO_REMOVE != 0;
+    handle.check_unattached()?;
+
+    let mut created = false;
+    // Only what is not there is allocated, and nothing is locked meanwhile.
+    let attached = handle.attach_to(|attacher| {
+        let there = name.as_ref().map(|name| {
+            handle
+                .namespace
+                .attach_existing(name, exclusive, arg.size, attacher)
+        });
+        there.transpose()?.flatten().ok_or(ENOENT)
+    });
+    match attached {
+        Err(error) if error == ENOENT => {
+            // CAST: At most 0777.
+            let mode = arg.mode as u16;
+            let new = handle.namespace.new_segment(name, arg.size, mode, auto_remove)?;
+            handle.attach_to(|attacher| {
+                let segment = handle
+                    .namespace
+                    .attach_new(&new, exclusive, arg.size, attacher)?;
+                created = Arc::ptr_eq(&segment, &new);
+                Ok(segment)
+            })?;
+        }
+        other => other?,
+    }
+    let segment = handle.segment()?;
+    arg.size = segment.size();
+    arg.id = segment.id();
+    arg.status = if created { uapi::STATUS_CREATED } else { 0 };
+    argument.write(&arg)
+}
+
+fn open(handle: &Handle, argument: Argument) -> Result {
+    let mut arg: uapi::Open = argument.read()?;
+    let selector = Selector::parse(&arg.target)?;
+    if arg.reserved != 0 || matches!(selector, Selector::Handle) {
+        return Err(EINVAL);
+    }
+    handle.attach_to(|attacher| match selector {
+        Selector::Id(0) => handle.namespace.attach_default(attacher),
+        _ => handle.namespace.attach(&selector, attacher),
+    })?;
+    let stat = handle.segment()?.stat();
+    arg.target.name = stat.target.name;
+    arg.target.id = stat.target.id;
+    arg.size = stat.size;
+    argument.write(&arg)
+}
+
+fn set(handle: &Handle, arg: &uapi::Set) -> Result {
+    let asked = |field: u32| arg.fields & field != 0;
+    let known = uapi::SET_UID | uapi::SET_GID | uapi::SET_MODE;
+    if arg.fields == 0 || arg.fields & !known != 0 || (asked(uapi::SET_MODE) && arg.mode > 0o777) {
+        return Err(EINVAL);
+    }
+    let mut change = Change {
+        uid: None,
+        gid: None,
+        // CAST: At most 0777.
+        mode: asked(uapi::SET_MODE).then_some(arg.mode as u16),
+    };
+    if asked(uapi::SET_UID) {
+        change.uid = Some(Kuid::from_current(arg.uid).ok_or(EINVAL)?);
+    }
+    if asked(uapi::SET_GID) {
+        change.gid = Some(Kgid::from_current(arg.gid).ok_or(EINVAL)?);
+    }
+    managed(handle, &arg.target)?.change_owners(&change);
+    Ok(())
+}
+
+fn resize(handle: &Handle, arg: &uapi::Resize) -> Result {
+    if arg.reserved != 0 {
+        return Err(EINVAL);
+    }
+    managed(handle, &arg.target)?.resize(arg.size)
+}
+
+fn remove(handle: &Handle, arg: &uapi::Remove) -> Result {
+    let segment = managed(handle, &arg.target)?;
+    handle.namespace.remove(&segment)
+}
+
+fn list(handle: &Handle, argument: Argument) -> Result {
+    let mut reader = argument.slice::<uapi::List>().reader();
+    let cursor: u64 = reader.read()?;
+    let _count: u32 = reader.read()?;
+    let flags: u32 = reader.read()?;
+    if flags != 0 {
+        return Err(EINVAL);
+    }
+    if handle.reach.is_restricted() {
+        return Err(EACCES);
+    }
+    let mut segments = KVec::with_capacity(uapi::LIST_MAX, GFP_KERNEL)?;
+    let next = handle.namespace.list(cursor, &mut segments);
+    // Field by field: the whole would be too large for the stack.
+    let mut writer = argument.slice::<uapi::List>().writer();
+    writer.write(&next)?;
+    writer.write(&u32::try_from(segments.len())?)?;
+    writer.write(&flags)?;
+    for segment in segments.iter() {
+        writer.write(&segment.stat())?;
+    }
+    Ok(())
+}
+
+fn restrict(handle: &Handle, arg: &uapi::Restrict) -> Result {
+    if arg.flags != 0 {
+        return Err(EINVAL);
+    }
+    handle.segment()?;
+    handle.narrow(arg.offset, arg.len, arg.access)
+}
+
+fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result {
+    let mut arg: uapi::SyncRange = argument.read()?;
+    let access = match arg.access {
+        uapi::ACCESS_READ => Access::Read,
+        uapi::ACCESS_WRITE => Access::Write,
+        _ => return Err(EINVAL),
+    };
+    if arg.flags != 0 {
+        return Err(EINVAL);
+    }
+    match arg.op {
+        uapi::SYNC_BEGIN => sync_begin(handle, access, &mut arg, argument),
+        uapi::SYNC_END => sync_end(&handle, access, &mut arg, argument),
+        _ => Err(EINVAL),
+    }
+}
+
+fn sync_begin(
+    handle: ArcBorrow<'_, Handle>,
+    access: Access,
+    arg: &mut uapi::SyncRange,
+    argument: Argument,
+) -> Result {
+    let segment = handle.segment()?;
+    let range = segment.range(arg.offset, arg.len)?;
+    let deadline = match arg.deadline_ns {
+        uapi::DEADLINE_NOW => None,
+        uapi::DEADLINE_NEVER => Some(Deadline::Never),
+        ns => Some(Deadline::monotonic(i64::try_from(ns)?)),
+    };
+    let reach = &handle.reach;
+    let allowed = match access {
+        Access::Read => reach.reads(),
+        Access::Write => reach.writes(),
+    };
+    if !allowed || !reach.covers(range.start, range.end, segment.size()) {
+        return Err(EACCES);
+    }
+    Handle::watch_current_process(handle)?;
+    let limit = handle.device.max_ranges;
+    let granted = segment.begin(handle.token.get(), range, access, deadline, limit)?;
+    arg.generation = segment.generation();
+    arg.status = if granted.owner_died {
+        uapi::STATUS_OWNER_DIED
+    } else {
+        0
+    };
+    if let Err(error) = argument.write(arg) {
+        segment.withdraw(granted);
+        return Err(error);
+    }
+    handle.seen.set(arg.generation);
+    Ok(())
+}
+
+fn sync_end(
+    handle: &Handle,
+    access: Access,
+    arg: &mut uapi::SyncRange,
+    argument: Argument,
+) -> Result {
+    let segment = handle.segment()?;
+    let range = Range::new(arg.offset, arg.len)?;
+    if arg.deadline_ns != 0 {
+        return Err(EINVAL);
+    }
+    arg.status = 0;
+    let own = segment.end(handle.token.get(), range, access)?;
+    arg.generation = own.unwrap_or_else(|| segment.generation());
+    if let Some(own) = own {
+        handle.seen.set_own(own);
+    }
+    argument.write(arg)?;
+    if own.is_none() {
+        handle.seen.set(arg.generation);
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files in debugfs that show a text.
+//!
+//! Those of `kernel::debugfs` have no owner: `rmmod` succeeds while one is open, and the next
+//! `close` jumps into freed memory.
+
+use super::ffi;
+use kernel::{
+    bindings,
+    ffi::c_void,
+    prelude::*,
+    seq_file::SeqFile,
+    sync::Arc, //
+};
+
+/// Has texts to show.
+pub(crate) trait Shows: Send + Sync + 'static {
+    /// Names of the files, and what writes the text of each. That may be called several times for
+    /// one look at the file; it may sleep.
+    const FILES: &'static [(&'static CStr, fn(&Self, &SeqFile))];
+}
+
+/// A file.
+///
+/// # Invariants
+///
+/// Laid out as `struct shmdev_text`. `data` points to a `T` that lives until the file is gone, and
+/// `show` is [`Text::show`] for that type.
+#[repr(C)]
+struct Text<T> {
+    show: unsafe extern "C" fn(*const Text<T>, *mut bindings::seq_file),
+    data: *const T,
+    write: fn(&T, &SeqFile),
+}
+
+impl<T: Shows> Text<T> {
+    /// # Safety
+    ///
+    /// `this` and `lines` must be valid, and `lines` used by nobody else.
+    unsafe extern "C" fn show(this: *const Self, lines: *mut bindings::seq_file) {
+        // SAFETY: By the caller's promise; the data lives by the type invariant.
+        let (this, lines) = unsafe { (&*this, SeqFile::from_raw(lines)) };
+        // SAFETY: The data lives by the type invariant.
+        (this.write)(unsafe { &*this.data }, lines);
+    }
+}
+
+/// A directory of such files, until dropped. Nothing is said of a failure to make it: nobody
+/// depends on debugfs.
+///
+/// # Invariants
+///
+/// `directory` is what debugfs returned for it. The files in it point to `texts`, whose `data` is
+/// `_data`.
+pub(crate) struct Directory<T: Shows> {
+    directory: *mut bindings::dentry,
+    _texts: KVec<Text<T>>,
+    _data: Arc<T>,
+}
+
+// SAFETY: The directory may be removed by any thread, and `T` is `Send` and `Sync`.
+unsafe impl<T: Shows> Send for Directory<T> {}
+// SAFETY: There is nothing to do with a shared reference.
+unsafe impl<T: Shows> Sync for Directory<T> {}
+
+impl<T: Shows> Directory<T> {
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(name: &'static CStr, data: Arc<T>) -> Result<Self> {
+        let mut texts = KVec::with_capacity(T::FILES.len(), GFP_KERNEL)?;
+        for &(_, write) in T::FILES {
+            // INVARIANT: The data lives in `_data`, which goes after the files.
+            let text = Text {
+                show: Text::<T>::show,
+                data: Arc::as_ptr(&data),
+                write,
+            };
+            texts.push_within_capacity(text).map_err(|_| ENOMEM)?;
+        }
+        // SAFETY: The name is a string that lives for ever. A null parent is debugfs' root.
+        let directory = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), core::ptr::null_mut()) };
+        for (&(name, _), text) in T::FILES.iter().zip(texts.iter()) {
+            let text: *const Text<T> = text;
+            // SAFETY: `directory` is what debugfs returned, an error included. The text is laid
+            // out as C wants it, and lives, in the vector that is not changed any more, until the
+            // files are removed.
+            unsafe {
+                ffi::shmdev_debugfs_file(name.as_char_ptr(), directory, text.cast::<c_void>());
+            }
+        }
+        // INVARIANT: As made above.
+        Ok(Self {
+            directory,
+            _texts: texts,
+            _data: data,
+        })
+    }
+}
+
+impl<T: Shows> Drop for Directory<T> {
+    fn drop(&mut self) {
+        // SAFETY: It is what debugfs returned. When this returns, nobody looks at the files any
+        // more.
+        unsafe { bindings::debugfs_remove(self.directory) }
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What of a segment a handle can reach, which can be narrowed and never widened.
+//!
+//! There is no lock: each number only ever narrows, so whoever looks while another narrows sees
+//! something between what was and what will be.
+
+use crate::uapi;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Release, //
+    }, //
+};
+
+const READ: u32 = uapi::ACCESS_READ;
+const WRITE: u32 = uapi::ACCESS_WRITE;
+/// The handle was restricted, if only to what it could do anyway.
+const RESTRICTED: u32 = 1 << 31;
+
+/// Bytes, and what may be done with them.
+pub(crate) struct Reach {
+    start: Atomic<u64>,
+    /// `u64::MAX` is the segment's end, wherever that is.
+    end: Atomic<u64>,
+    access: Atomic<u32>,
+}
+
+impl Reach {
+    /// Everything that a handle can do that was opened for that.
+    pub(crate) fn new(read: bool, write: bool) -> Self {
+        let bit = |given: bool, bit: u32| if given { bit } else { 0 };
+        Self {
+            start: Atomic::new(0),
+            end: Atomic::new(u64::MAX),
+            access: Atomic::new(bit(read, READ) | bit(write, WRITE)),
+        }
+    }
+
+    fn access(&self) -> u32 {
+        self.access.load(Acquire)
+    }
+
+    pub(crate) fn reads(&self) -> bool {
+        self.access() & READ != 0
+    }
+
+    pub(crate) fn writes(&self) -> bool {
+        self.access() & WRITE != 0
+    }
+
+    /// Whether [`Reach::narrow`] was ever called with success.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.access() & RESTRICTED != 0
+    }
+
+    /// First byte.
+    pub(crate) fn start(&self) -> u64 {
+        self.start.load(Acquire)
+    }
+
+    /// The end of a segment of that size, as seen from here.
+    pub(crate) fn end_within(&self, size: u64) -> u64 {
+        self.end.load(Acquire).min(size)
+    }
+
+    /// The end, if it is not the segment's.
+    pub(crate) fn end(&self) -> Option<u64> {
+        Some(self.end.load(Acquire)).filter(|&end| end != u64::MAX)
+    }
+
+    /// Whether the bytes `start..end` of a segment of that size are within. What lies past the size
+    /// belongs to the last byte.
+    pub(crate) fn covers(&self, start: u64, end: u64, size: u64) -> bool {
+        let own_end = self.end.load(Acquire);
+        self.start() <= start && (end <= own_end || own_end >= size)
+    }
+
+    /// Whether these pages are.
+    pub(crate) fn covers_pages(&self, first: usize, count: usize, size: u64) -> bool {
+        let byte = |page: usize| (page as u64).checked_mul(PAGE_SIZE as u64);
+        match (byte(first), first.checked_add(count).and_then(byte)) {
+            (Some(start), Some(end)) => self.covers(start, end, size),
+            _ => false,
+        }
+    }
+
+    /// Narrows it to `len` bytes from `offset` on, `u64::MAX` for all of them, and to the kinds of
+    /// access in `access`. The caller sees to it that nobody else does at the same time.
+    ///
+    /// Fails with `EINVAL` if that makes no sense, and with `EACCES` if it is more than there is.
+    pub(crate) fn narrow(&self, offset: u64, len: u64, access: u32) -> Result {
+        let end = if len == u64::MAX {
+            len
+        } else {
+            offset.checked_add(len).ok_or(EINVAL)?
+        };
+        if len == 0 || access == 0 || access & !(READ | WRITE) != 0 {
+            return Err(EINVAL);
+        }
+        let own_end = self.end.load(Acquire);
+        // "All of them" means what there is from here on.
+        let end = if len == u64::MAX { own_end } else { end };
+        if offset < self.start() || offset >= own_end || end > own_end || access & !self.access() != 0 {
+            return Err(EACCES);
+        }
+        self.start.store(offset, Release);
+        self.end.store(end, Release);
+        self.access.store(access | RESTRICTED, Release);
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What debugfs shows: who has what, and who waits for whom. Not a part of the ABI.
+
+use crate::{
+    missing::{
+        clock,
+        debugfs::Shows, //
+    },
+    name::Name,
+    registry::Registry,
+    segment::Segment,
+    sync::ranges::Access,
+    uapi, //
+};
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print, //
+};
+
+impl Shows for Registry {
+    const FILES: &'static [(&'static CStr, fn(&Self, &SeqFile))] = &[
+        (c"segments", segments),
+        (c"ranges", ranges),
+        (c"usage", usage),
+    ];
+}
+
+fn name_of(segment: &Segment) -> &str {
+    segment.name().map_or("-", Name::as_str)
+}
+
+fn segments(registry: &Registry, lines: &SeqFile) {
+    seq_print!(
+        lines,
+        "ipcns id uid gid mode size mapped pieces nattch handles held waiting generation flags name\n"
+    );
+    registry.for_each_segment(|namespace, segment| {
+        let stat = segment.stat();
+        let owners = segment.owners();
+        let has = |flag: u32| stat.flags & flag != 0;
+        let flags = match (has(uapi::SEGMENT_AUTO_REMOVE), has(uapi::SEGMENT_REMOVED)) {
+            (false, false) => "-",
+            (true, false) => "a",
+            (false, true) => "r",
+            (true, true) => "ar",
+        };
+        seq_print!(
+            lines,
+            "{} {} {} {} {:04o} {} {} {} {} {} {} {} {} {} {}\n",
+            namespace,
+            stat.target.id,
+            owners.uid.global(),
+            owners.gid.global(),
+            stat.mode,
+            stat.size,
+            stat.mapped_size,
+            stat.pieces,
+            stat.nattch,
+            stat.handles,
+            stat.holders,
+            stat.waiters,
+            stat.generation,
+            flags,
+            name_of(segment)
+        );
+    });
+}
+
+fn ranges(registry: &Registry, lines: &SeqFile) {
+    seq_print!(lines, "ipcns id name state start end access token pid age_ms\n");
+    let now = clock::monotonic_ns();
+    registry.for_each_segment(|namespace, segment| {
+        segment.for_each_range(|request, held, since| {
+            seq_print!(
+                lines,
+                "{} {} {} {} {} {} {} {} {} {}\n",
+                namespace,
+                segment.id(),
+                name_of(segment),
+                if held { "held" } else { "waits" },
+                request.range.start,
+                request.range.end,
+                match request.access {
+                    Access::Read => "read",
+                    Access::Write => "write",
+                },
+                request.owner,
+                request.process.pid,
+                now.saturating_sub(since).max(0) / 1_000_000
+            );
+        });
+    });
+}
+
+fn usage(registry: &Registry, lines: &SeqFile) {
+    let (segments, bytes) = registry.usage().total();
+    seq_print!(lines, "segments {}\nbytes {}\n", segments, bytes);
+    registry.usage().for_each_user(|user, _, bytes| {
+        seq_print!(lines, "uid {} bytes {}\n", user.global(), bytes);
+    });
+}
