@@ -86,7 +86,9 @@ impl Operations for Handle {
         }
         let segment = self.segment()?;
         let window = mapping.window();
-        let covered = self.reach.covers_pages(window.first, window.count, segment.size());
+        let covered = self
+            .reach
+            .covers_pages(window.first, window.count, segment.size());
         if !covered || !self.reach.reads() || (mapping.is_writable() && !self.reach.writes()) {
             return Err(EACCES);
         }
@@ -101,7 +103,7 @@ impl Operations for Handle {
     }
 
     fn polled(&self) -> Result<&Segment> {
-        Ok(self.segment()?)
+        self.segment().map(|segment| &**segment)
     }
 
     fn poll(&self) -> u32 {

@@ -172,7 +172,9 @@ fn create(handle: &Handle, argument: Argument) -> Result {
         Err(error) if error == ENOENT => {
             // CAST: At most 0777.
             let mode = arg.mode as u16;
-            let new = handle.namespace.new_segment(name, arg.size, mode, auto_remove)?;
+            let new = handle
+                .namespace
+                .new_segment(name, arg.size, mode, auto_remove)?;
             handle.attach_to(|attacher| {
                 let segment = handle
                     .namespace

@@ -22,10 +22,17 @@ impl Name {
     ///
     /// Fails with `ENAMETOOLONG` if no zero ends it, and with `EINVAL` if it is no name.
     pub(crate) fn parse(field: &[u8; NAME_SIZE]) -> Result<Option<Self>> {
-        let len = field.iter().position(|&byte| byte == 0).ok_or_else(ENAMETOOLONG)?;
+        let len = field
+            .iter()
+            .position(|&byte| byte == 0)
+            .ok_or_else(ENAMETOOLONG)?;
         let (name, rest) = field.split_at_checked(len).ok_or(EINVAL)?;
         let allowed = |&byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !rest.iter().all(|&byte| byte == 0) || !name.iter().all(allowed) || name == b"." || name == b".." {
+        if !rest.iter().all(|&byte| byte == 0)
+            || !name.iter().all(allowed)
+            || name == b"."
+            || name == b".."
+        {
             return Err(EINVAL);
         }
         // INVARIANT: `rest` is zeros, one at least.

@@ -104,7 +104,11 @@ impl Reach {
         let own_end = self.end.load(Acquire);
         // "All of them" means what there is from here on.
         let end = if len == u64::MAX { own_end } else { end };
-        if offset < self.start() || offset >= own_end || end > own_end || access & !self.access() != 0 {
+        if offset < self.start()
+            || offset >= own_end
+            || end > own_end
+            || access & !self.access() != 0
+        {
             return Err(EACCES);
         }
         self.start.store(offset, Release);

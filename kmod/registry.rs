@@ -136,7 +136,9 @@ impl Registry {
             id,
         };
         // Nothing fails after this: dropping a watch needs the lock.
-        let watch = this.watcher.watch_current(Arc::new(link, GFP_KERNEL_ACCOUNT)?)?;
+        let watch = this
+            .watcher
+            .watch_current(Arc::new(link, GFP_KERNEL_ACCOUNT)?)?;
         let entry = Entry {
             namespace: namespace.clone(),
             _watch: Some(watch),
@@ -217,15 +219,20 @@ impl Segments {
 
     fn add(&mut self, segment: &Arc<Segment>, nodes: Nodes) {
         segment.announce();
-        let _ = self.by_id.insert(nodes.by_id.into_node(segment.id(), segment.clone()));
+        let _ = self
+            .by_id
+            .insert(nodes.by_id.into_node(segment.id(), segment.clone()));
         if let Some(&name) = segment.name() {
-            let _ = self.by_name.insert(nodes.by_name.into_node(name, segment.clone()));
+            let _ = self
+                .by_name
+                .insert(nodes.by_name.into_node(name, segment.clone()));
         }
     }
 
     /// Takes the name away. The references that come back are to be dropped without the lock.
     fn unname(&mut self, segment: &Segment) -> Option<RBTreeNode<Name, Arc<Segment>>> {
-        self.by_name.remove_node(segment.name().filter(|_| !segment.is_removed())?)
+        self.by_name
+            .remove_node(segment.name().filter(|_| !segment.is_removed())?)
     }
 }
 
@@ -304,7 +311,10 @@ impl Namespace {
             if segments.gone {
                 return Err(ENXIO);
             }
-            let segment = segments.by_id.get(&0).inspect(|segment| segment.handle_attached(attacher.token));
+            let segment = segments
+                .by_id
+                .get(&0)
+                .inspect(|segment| segment.handle_attached(attacher.token));
             Ok(segment.cloned())
         };
         if let Some(segment) = attach(&self.segments.lock())? {
@@ -465,7 +475,13 @@ impl Namespace {
     /// The namespace has gone, and with it all segments but those that handles are attached to.
     fn end(&self) {
         let mut segments = self.segments.lock();
-        let gone = mem::replace(&mut *segments, Segments { gone: true, ..Segments::new() });
+        let gone = mem::replace(
+            &mut *segments,
+            Segments {
+                gone: true,
+                ..Segments::new()
+            },
+        );
         for segment in gone.by_id.values() {
             segment.set_removed();
         }

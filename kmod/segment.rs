@@ -211,7 +211,9 @@ fn permitted_bytes(size: u64) -> Result<u64> {
         return Err(EINVAL);
     }
     let limit = Limits::now().segment_bytes.min(SIZE_MAX);
-    whole_pages(size).filter(|&bytes| bytes <= limit).ok_or(ENOSPC)
+    whole_pages(size)
+        .filter(|&bytes| bytes <= limit)
+        .ok_or(ENOSPC)
 }
 
 impl Segment {
@@ -374,7 +376,10 @@ impl Segment {
             let pages = if bytes == old_bytes {
                 old.clone()
             } else {
-                Arc::new(old.resized(usize::try_from(bytes >> PAGE_SHIFT)?)?, GFP_KERNEL_ACCOUNT)?
+                Arc::new(
+                    old.resized(usize::try_from(bytes >> PAGE_SHIFT)?)?,
+                    GFP_KERNEL_ACCOUNT,
+                )?
             };
 
             let mut state = self.state.lock();
@@ -411,7 +416,10 @@ impl Segment {
             return Ok(None);
         }
         let charged = self.state.lock();
-        let account = charged.charge.as_ref().map(|charge| charge.account().clone());
+        let account = charged
+            .charge
+            .as_ref()
+            .map(|charge| charge.account().clone());
         drop(charged);
         account.map(|account| account.charge(0, bytes)).transpose()
     }
@@ -432,7 +440,12 @@ impl Segment {
 
     /// Copies from byte `position` on, as far as segment and `reach` go. Fails with `EACCES` before
     /// the reach, and with `EFAULT` if nothing can be copied.
-    pub(crate) fn read(&self, position: u64, reach: &Reach, to: &mut IovIterDest<'_>) -> Result<usize> {
+    pub(crate) fn read(
+        &self,
+        position: u64,
+        reach: &Reach,
+        to: &mut IovIterDest<'_>,
+    ) -> Result<usize> {
         let (size, pages) = self.layout();
         let len = len_from(position, reach, size, to.len())?;
         let copied = pages.copy_to_iter(position as usize, len, to);
@@ -503,7 +516,14 @@ impl Segment {
         };
         let result = self.begin_request(request, deadline, limit);
         let outcome = result.as_ref().map(drop).map_err(|&error| error);
-        trace::lock(self.id, owner, range.start, range.end, access == Access::Write, outcome);
+        trace::lock(
+            self.id,
+            owner,
+            range.start,
+            range.end,
+            access == Access::Write,
+            outcome,
+        );
         result
     }
 
@@ -559,9 +579,19 @@ impl Segment {
     pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> Result<Option<u64>> {
         if !self.ranges.lock().end(owner, range, access) {
             // The segment may have shrunk since it was begun.
-            return Err(if range.end > self.mapped_size() { EINVAL } else { ENOENT });
+            return Err(if range.end > self.mapped_size() {
+                EINVAL
+            } else {
+                ENOENT
+            });
         }
-        trace::unlock(self.id, owner, range.start, range.end, access == Access::Write);
+        trace::unlock(
+            self.id,
+            owner,
+            range.start,
+            range.end,
+            access == Access::Write,
+        );
         Ok((access == Access::Write).then(|| self.complete_write()))
     }
 
@@ -636,7 +666,10 @@ fn len_from(position: u64, reach: &Reach, size: u64, len: usize) -> Result<usize
         return Err(EACCES);
     }
     // CAST: At most `len`.
-    Ok(reach.end_within(size).saturating_sub(position).min(len as u64) as usize)
+    Ok(reach
+        .end_within(size)
+        .saturating_sub(position)
+        .min(len as u64) as usize)
 }
 
 impl Mapped for Segment {

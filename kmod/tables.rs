@@ -5,7 +5,10 @@
 use crate::{
     missing::{
         clock,
-        debugfs::Shows, //
+        debugfs::{
+            Shows,
+            Write, //
+        }, //
     },
     name::Name,
     registry::Registry,
@@ -20,7 +23,7 @@ use kernel::{
 };
 
 impl Shows for Registry {
-    const FILES: &'static [(&'static CStr, fn(&Self, &SeqFile))] = &[
+    const FILES: &'static [(&'static CStr, Write<Self>)] = &[
         (c"segments", segments),
         (c"ranges", ranges),
         (c"usage", usage),
@@ -69,7 +72,10 @@ fn segments(registry: &Registry, lines: &SeqFile) {
 }
 
 fn ranges(registry: &Registry, lines: &SeqFile) {
-    seq_print!(lines, "ipcns id name state start end access token pid age_ms\n");
+    seq_print!(
+        lines,
+        "ipcns id name state start end access token pid age_ms\n"
+    );
     let now = clock::monotonic_ns();
     registry.for_each_segment(|namespace, segment| {
         segment.for_each_range(|request, held, since| {

@@ -115,7 +115,8 @@ impl Account {
     pub(crate) fn charge(self, segments: u64, bytes: u64) -> Result<Charge> {
         let limits = Limits::now();
         let spare = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-        let within = |used: u64, more: u64, limit: u64| used.checked_add(more).filter(|&sum| sum <= limit);
+        let within =
+            |used: u64, more: u64, limit: u64| used.checked_add(more).filter(|&sum| sum <= limit);
 
         let mut guard = self.usage.counts.lock();
         let counts = &mut *guard;
@@ -146,7 +147,9 @@ impl Charge {
     /// Takes over what another one counts for the same user.
     pub(crate) fn absorb(&mut self, mut other: Self) {
         self.bytes = self.bytes.saturating_add(core::mem::take(&mut other.bytes));
-        self.segments = self.segments.saturating_add(core::mem::take(&mut other.segments));
+        self.segments = self
+            .segments
+            .saturating_add(core::mem::take(&mut other.segments));
     }
 
     /// Parts with so many of its bytes.
@@ -176,7 +179,11 @@ impl Drop for Charge {
             user.bytes = user.bytes.saturating_sub(self.bytes);
             nobody = user.segments == 0 && user.bytes == 0;
         }
-        let left = if nobody { counts.users.remove_node(id) } else { None };
+        let left = if nobody {
+            counts.users.remove_node(id)
+        } else {
+            None
+        };
         drop(counts);
         drop(left);
     }

@@ -14,11 +14,13 @@ use kernel::{
     sync::Arc, //
 };
 
+/// Writes the text of a file. May be called several times for one look at the file; may sleep.
+pub(crate) type Write<T> = fn(&T, &SeqFile);
+
 /// Has texts to show.
-pub(crate) trait Shows: Send + Sync + 'static {
-    /// Names of the files, and what writes the text of each. That may be called several times for
-    /// one look at the file; it may sleep.
-    const FILES: &'static [(&'static CStr, fn(&Self, &SeqFile))];
+pub(crate) trait Shows: Sized + Send + Sync + 'static {
+    /// Names of the files, and what writes the text of each.
+    const FILES: &'static [(&'static CStr, Write<Self>)];
 }
 
 /// A file.
@@ -31,7 +33,7 @@ pub(crate) trait Shows: Send + Sync + 'static {
 struct Text<T> {
     show: unsafe extern "C" fn(*const Text<T>, *mut bindings::seq_file),
     data: *const T,
-    write: fn(&T, &SeqFile),
+    write: Write<T>,
 }
 
 impl<T: Shows> Text<T> {
@@ -78,7 +80,8 @@ impl<T: Shows> Directory<T> {
             texts.push_within_capacity(text).map_err(|_| ENOMEM)?;
         }
         // SAFETY: The name is a string that lives for ever. A null parent is debugfs' root.
-        let directory = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), core::ptr::null_mut()) };
+        let directory =
+            unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), core::ptr::null_mut()) };
         for (&(name, _), text) in T::FILES.iter().zip(texts.iter()) {
             let text: *const Text<T> = text;
             // SAFETY: `directory` is what debugfs returned, an error included. The text is laid

@@ -85,13 +85,7 @@ unsafe extern "C" {
     pub(super) fn shmdev_max_bytes_per_uid() -> u64;
 
     // trace.c
-    pub(super) fn shmdev_trace_create(
-        id: u64,
-        name: *const c_char,
-        size: u64,
-        mode: u32,
-        uid: u32,
-    );
+    pub(super) fn shmdev_trace_create(id: u64, name: *const c_char, size: u64, mode: u32, uid: u32);
     pub(super) fn shmdev_trace_remove(id: u64, name: *const c_char);
     pub(super) fn shmdev_trace_open(id: u64, token: u32);
     pub(super) fn shmdev_trace_attach(id: u64, nattch: u64);
