@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::harness::tests;
 use crate::sys::process::{park, until};
-use crate::sys::{ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Gate, Handle, Process, SIZE};
+use crate::sys::segments::remove;
+use crate::sys::{ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Gate, Handle, Process, SIZE, THIS};
 
 tests![
     a_handle_that_is_not_attached_has_only_its_token,
@@ -14,6 +15,8 @@ tests![
     held_and_waiting_are_this_handles,
     seen_is_what_the_handle_saw,
     another_process_can_be_looked_at,
+    a_named_segment_shows_its_name_and_number,
+    a_handle_that_is_not_restricted_shows_no_restriction,
 ];
 
 fn number(lines: &BTreeMap<String, String>, name: &str) -> u64 {
@@ -118,4 +121,32 @@ fn another_process_can_be_looked_at() {
         "{found:?}"
     );
     child.kill();
+}
+
+fn a_named_segment_shows_its_name_and_number() {
+    let longest = "n".repeat(63);
+    for text in ["frames", "a-b_c.d", "-", &longest] {
+        let handle = Handle::creating(text, 5000);
+        let lines = handle.fdinfo();
+        assert_eq!((lines["name"].as_str(), number(&lines, "size")), (text, 5000));
+        assert_eq!(number(&lines, "segment"), handle.id());
+        handle.resize(THIS, 6000).unwrap();
+        assert_eq!(number(&handle.fdinfo(), "size"), 6000);
+        remove(text);
+    }
+    let anonymous = Handle::creating("", 100);
+    let lines = anonymous.fdinfo();
+    assert!(!lines.contains_key("name"), "{lines:?}");
+    assert_eq!(number(&lines, "segment"), anonymous.id());
+}
+
+fn a_handle_that_is_not_restricted_shows_no_restriction() {
+    for handle in [Handle::creating("", 100), Handle::rw()] {
+        handle.stat().unwrap();
+        let lines = handle.fdinfo();
+        assert!(
+            !lines.contains_key("window") && !lines.contains_key("access"),
+            "{lines:?}"
+        );
+    }
 }

@@ -13,6 +13,7 @@ mod counter;
 mod create;
 mod creation_races;
 mod death;
+mod debugfs;
 mod fairness;
 mod faults;
 mod fdinfo;
@@ -24,6 +25,7 @@ mod ipcns;
 mod library;
 mod lifetime;
 mod limits;
+mod list;
 mod log;
 mod marks;
 mod memory;
@@ -42,14 +44,19 @@ mod python;
 mod quota_races;
 mod quotas;
 mod remove;
+mod resize;
+mod resize_races;
+mod restrict;
 mod rights;
 mod seek;
 mod set;
+mod stat;
 mod sync;
 mod threads;
 mod time_namespace;
 mod userns;
 mod wait;
+mod window;
 
 use std::fmt::Debug;
 
@@ -84,6 +91,13 @@ pub(crate) const ALL: &[&[Test]] = &[
     quota_races::TESTS,
     parameters::TESTS,
     charge::TESTS,
+    resize::TESTS,
+    resize_races::TESTS,
+    restrict::TESTS,
+    window::TESTS,
+    list::TESTS,
+    stat::TESTS,
+    debugfs::TESTS,
     sync::TESTS,
     limits::TESTS,
     access::TESTS,

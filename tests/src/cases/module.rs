@@ -38,7 +38,7 @@ tests![
 /// The system call says EAGAIN of a module that is in use (EWOULDBLOCK, to be exact); `rmmod` looks first and says
 /// that it is in use.
 #[track_caller]
-fn in_use() {
+pub(super) fn in_use() {
     let outcome = module::unload();
     assert!(
         matches!(outcome, Err(Errno::EBUSY | Errno::EAGAIN)),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::refused;
 use crate::harness::tests;
-use crate::sys::limits::{LIMITS, Limits, all, get, put};
+use crate::sys::limits::{LIMITS, Limits, all, put};
 use crate::sys::module::{self, Reloaded};
 use crate::sys::{Errno, Handle, Process, creation, signal};
 

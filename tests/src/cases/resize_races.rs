@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! RESIZE while others read, write, map and lock: every byte that anybody sees was written there or is zero.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{READ, SHARED};
+use crate::harness::tests;
+use crate::sys::segments::remove;
+use crate::sys::{
+    ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Handle, PAGE, Process, Region, THIS, by_name, usage,
+};
+
+tests![
+    readers_and_writers_see_whole_pages within 120,
+    mappings_and_shrinking_exclude_each_other within 120,
+    processes_grow_and_shrink_one_segment within 120,
+    ranges_are_taken_meanwhile,
+    threads_resize_through_one_handle,
+];
+
+const PAGES: u64 = 16;
+const SMALL: u64 = PAGE as u64;
+
+/// Calls `during` in some threads for as long as the size goes up and down.
+fn while_resizing(rounds: u64, during: impl Fn(&Handle) + Sync) {
+    Handle::creating("frames", PAGES * SMALL);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let handle = Handle::of("frames");
+                while !done.load(Ordering::Relaxed) {
+                    during(&handle);
+                }
+            });
+        }
+        let handle = Handle::of("frames");
+        for round in 0..rounds {
+            match handle.resize(THIS, 1 + round * 7919 % (PAGES * SMALL)) {
+                Ok(()) | Err(Errno::EBUSY) => (),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let stat = Handle::rw().stat_of(by_name("frames")).unwrap();
+    assert_eq!((stat.nattch, stat.handles, stat.holders), (0, 0, 0));
+    assert_eq!(usage(), (1, stat.mapped_size));
+    remove("frames");
+}
+
+fn readers_and_writers_see_whole_pages() {
+    while_resizing(400, |handle| {
+        let mut bytes = [0xff; 2 * PAGE];
+        for place in 0..PAGES as i64 {
+            // Every writer writes the number of the page.
+            match handle.pwrite(&[place as u8 + 1; PAGE], place * PAGE as i64) {
+                Ok(1..) | Err(Errno::ENOSPC) => (),
+                other => panic!("{other:?}"),
+            }
+            let read = handle.pread(&mut bytes[..PAGE], place * PAGE as i64).unwrap();
+            let whole = bytes[..read]
+                .iter()
+                .all(|&byte| byte == 0 || byte == place as u8 + 1);
+            assert!(whole, "page {place} shows another one's bytes");
+            handle.seek(0, libc::SEEK_END).unwrap();
+        }
+    });
+}
+
+fn mappings_and_shrinking_exclude_each_other() {
+    while_resizing(400, |handle| {
+        let pages = handle.stat().unwrap().mapped_size / SMALL;
+        match handle.mmap(pages as usize * PAGE, READ, SHARED, 0) {
+            Ok(mapping) => {
+                // While it is mapped, no page of it goes.
+                assert!(handle.stat().unwrap().mapped_size >= pages * SMALL);
+                assert_eq!(mapping.get(mapping.len() - 1), 0);
+            }
+            Err(error) => assert_eq!(error, Errno::EINVAL, "it has shrunk before"),
+        }
+    });
+}
+
+fn processes_grow_and_shrink_one_segment() {
+    Handle::creating("frames", 1);
+    let workers: Vec<_> = (0..6_u64)
+        .map(|worker| {
+            Process::fork(move || {
+                let handle = Handle::of("frames");
+                for round in 0..80 {
+                    let size = 1 + (worker * 31 + round * 17) % 40 * 1000;
+                    match handle.resize(THIS, size) {
+                        Ok(()) | Err(Errno::EBUSY) => (),
+                        Err(error) => panic!("{error}"),
+                    }
+                    if round % 5 == worker % 5 {
+                        let _mapping = handle.window(0, PAGE);
+                        let size = handle.stat().unwrap().mapped_size;
+                        // Unless another one was faster, and this is less than there is now.
+                        let outcome = handle.resize(THIS, size + SMALL);
+                        assert!(matches!(outcome, Ok(()) | Err(Errno::EBUSY)), "{outcome:?}");
+                    }
+                }
+            })
+        })
+        .collect();
+    workers.into_iter().for_each(Process::join);
+    let stat = Handle::rw().stat_of(by_name("frames")).unwrap();
+    assert_eq!((stat.nattch, usage()), (0, (1, stat.mapped_size)));
+    remove("frames");
+    assert_eq!(usage(), (0, 0));
+}
+
+fn ranges_are_taken_meanwhile() {
+    while_resizing(200, |handle| {
+        for (access, offset) in [(ACCESS_WRITE, 5 * SMALL), (ACCESS_READ, 0), (ACCESS_WRITE, 0)] {
+            match handle.begin(access, offset, SMALL, DEADLINE_NEVER) {
+                Ok(_) => {
+                    _ = handle
+                        .end(access, offset, SMALL)
+                        .expect("it is held, wherever the end is")
+                }
+                Err(error) => assert_eq!(error, Errno::EINVAL),
+            }
+        }
+    });
+}
+
+fn threads_resize_through_one_handle() {
+    let handle = Handle::creating("frames", 1);
+    let seen = Region::shared(PAGE);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (handle, seen) = (&handle, &seen);
+            scope.spawn(move || {
+                for round in 0..100 {
+                    handle.resize(THIS, 1 + (thread + round) % 5 * SMALL).unwrap();
+                    seen.u32(0).fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(seen.u32(0).load(Ordering::Relaxed), 300);
+    assert_eq!(usage(), (1, handle.stat().unwrap().mapped_size));
+    remove("frames");
+}
