@@ -307,7 +307,7 @@ type About = Result<uapi::Target, NameError>;
 fn stat(fd: BorrowedFd<'_>, operation: Arguments<'_>, about: About) -> Result<Stat, StatError> {
     let target = about.map_err(|error| StatError::of_name(operation, error))?;
     match sys::stat(fd, target) {
-        Ok(stat) => Ok(Stat::from_abi(&stat)),
+        Ok(stat) => Ok(Stat::from(&stat)),
         Err(error) => Err(StatError::new(operation, error)),
     }
 }

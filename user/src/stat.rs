@@ -66,8 +66,8 @@ pub struct Stat {
     pub removed: bool,
 }
 
-impl Stat {
-    pub(crate) fn from_abi(stat: &uapi::Stat) -> Self {
+impl From<&uapi::Stat> for Stat {
+    fn from(stat: &uapi::Stat) -> Self {
         let time = |ns| SystemTime::UNIX_EPOCH + Duration::from_nanos(ns);
         let some = |ns| (ns != 0).then(|| time(ns));
         let process = |pid| (pid != 0).then_some(pid);
@@ -96,7 +96,9 @@ impl Stat {
             removed: stat.flags & SEGMENT_REMOVED != 0,
         }
     }
+}
 
+impl Stat {
     /// Whether it is the default segment, which is never removed or changed.
     #[must_use]
     pub fn is_default(&self) -> bool {
@@ -162,7 +164,7 @@ impl Iterator for List<'_> {
         }
         let stat = self.batch.segments[..self.filled()].get(self.next)?;
         self.next += 1;
-        Some(Ok(Stat::from_abi(stat)))
+        Some(Ok(Stat::from(stat)))
     }
 }
 
@@ -185,7 +187,7 @@ mod tests {
         };
         raw.target.id = 3;
         raw.target.name[..6].copy_from_slice(b"frames");
-        let stat = Stat::from_abi(&raw);
+        let stat = Stat::from(&raw);
         assert_eq!((stat.id, stat.size, stat.mode), (3, 4097, 0o640));
         assert_eq!(stat.name, Some("frames".parse().unwrap()));
         assert_eq!((stat.creator_pid, stat.last_pid), (Some(12), None));

@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `shmdev dump`: bytes of the segment in hexadecimal, as `hexdump -C`.
+//! `shmdev dump`: bytes of a segment in hexadecimal, as `hexdump -C`.
 
 use std::io::{BufWriter, Write, stdout};
 
-use shmdev::OpenOptions;
-
+use crate::Node;
 use crate::failure::{Failure, Result};
-use crate::parse;
-use crate::read::each_block;
+use crate::read::Part;
 
-/// Show bytes of the segment in hexadecimal and as text
+/// Show bytes of a segment in hexadecimal and as text
+///
+/// The last line is the offset behind the last byte.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// First byte
-    #[arg(long, value_parser = parse::size, default_value = "0")]
-    offset: u64,
-    /// How many bytes; without it, to the end
-    #[arg(long, value_parser = parse::size)]
-    len: Option<u64>,
+    #[command(flatten)]
+    part: Part,
     /// Show lines that repeat the one before, instead of a *
     #[arg(long, short)]
     verbose: bool,
@@ -26,16 +22,15 @@ pub(crate) struct Args {
 
 const LINE: usize = 16;
 
-pub(crate) fn run(options: &OpenOptions, args: &Args) -> Result {
-    let segment = options.clone().write(false).open_default()?;
+pub(crate) fn run(node: &Node, args: &Args) -> Result {
     let mut dump = Dump {
         out: BufWriter::new(stdout().lock()),
         squeeze: !args.verbose,
         last: None,
         starred: false,
     };
-    let mut end = args.offset;
-    each_block(&segment, args.offset, args.len, |block, offset| {
+    let mut end = args.part.offset;
+    args.part.each_block(node, |block, offset| {
         end = offset + block.len() as u64;
         dump.block(block, offset).map_err(Failure::output)
     })?;

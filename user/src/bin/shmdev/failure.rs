@@ -2,7 +2,8 @@
 
 //! How a subcommand fails: what is said, and with which exit status.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write, stderr};
 
 /// As a shell reports a program that SIGPIPE killed.
 pub(crate) const SIGPIPE_STATUS: u8 = 128 + 13;
@@ -18,7 +19,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn told(message: impl ToString, status: u8) -> Self {
+    pub(crate) fn told(message: impl Display, status: u8) -> Self {
         Self::Told {
             message: message.to_string(),
             status,
@@ -39,4 +40,9 @@ impl<K: shmdev::Kind> From<shmdev::OpError<K>> for Failure {
     fn from(error: shmdev::OpError<K>) -> Self {
         Self::told(error, 1)
     }
+}
+
+/// Says something on standard error, if anybody is there to read it.
+pub(crate) fn tell(message: impl Display) {
+    let _ = writeln!(stderr(), "shmdev: {message}");
 }

@@ -5,12 +5,15 @@
 use std::io::{Write, stdout};
 
 use serde::Serialize;
-use shmdev::OpenOptions;
-use shmdev::uapi::{FEATURE_POLL, FEATURE_SYNC};
+use shmdev::Info;
+use shmdev::uapi::{FEATURE_POLL, FEATURE_RESTRICT, FEATURE_SEGMENTS, FEATURE_SYNC};
 
+use crate::Node;
 use crate::failure::{Failure, Result};
+use crate::human::size;
+use crate::report::json;
 
-/// Show what the device is and can do
+/// Show what the device is and can do, its limits, and what of them is used up
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// As JSON
@@ -25,37 +28,61 @@ struct Report {
     features: Vec<String>,
     default_size: u64,
     max_ranges: u32,
+    max_segments: u64,
+    segments: u64,
+    max_segment_bytes: u64,
+    max_total_bytes: u64,
+    total_bytes: u64,
+    max_bytes_per_uid: u64,
+    uid_bytes: u64,
 }
 
-pub(crate) fn run(options: &OpenOptions, args: &Args) -> Result {
-    let device = options.clone().write(false).open()?;
-    let info = device.info();
-    let report = Report {
+pub(crate) fn run(node: &Node, args: &Args) -> Result {
+    let info = *node.device()?.info();
+    let text = match args.json {
+        true => json(&report(&info))? + "\n",
+        false => page(&info),
+    };
+    stdout().write_all(text.as_bytes()).map_err(Failure::output)
+}
+
+fn report(info: &Info) -> Report {
+    Report {
         abi_version: info.abi_version,
         page_size: info.page_size,
         features: features(info.features),
         default_size: info.default_size,
         max_ranges: info.max_ranges,
-    };
-    let mut stdout = stdout().lock();
-    if args.json {
-        let json = serde_json::to_string(&report).map_err(|error| Failure::told(error, 1))?;
-        return writeln!(stdout, "{json}").map_err(Failure::output);
+        max_segments: info.max_segments,
+        segments: info.segments,
+        max_segment_bytes: info.max_segment_bytes,
+        max_total_bytes: info.max_total_bytes,
+        total_bytes: info.total_bytes,
+        max_bytes_per_uid: info.max_bytes_per_uid,
+        uid_bytes: info.uid_bytes,
     }
-    writeln!(
-        stdout,
-        "ABI version       {}\n\
-         page size         {}\n\
-         features          {}\n\
-         default segment   {} bytes\n\
-         ranges a handle   {}",
-        report.abi_version,
-        report.page_size,
-        report.features.join(", "),
-        report.default_size,
-        report.max_ranges,
-    )
-    .map_err(Failure::output)
+}
+
+fn page(info: &Info) -> String {
+    let lines = [
+        ("ABI version", info.abi_version.to_string()),
+        ("features", features(info.features).join(", ")),
+        ("page size", format!("{} bytes", info.page_size)),
+        ("default segment", size(info.default_size)),
+        ("segments", format!("{} of {}", info.segments, info.max_segments)),
+        (
+            "bytes in all",
+            format!("{} of {}", size(info.total_bytes), size(info.max_total_bytes)),
+        ),
+        (
+            "bytes of yours",
+            format!("{} of {}", size(info.uid_bytes), size(info.max_bytes_per_uid)),
+        ),
+        ("a segment", format!("at most {}", size(info.max_segment_bytes))),
+        ("a handle", format!("at most {} ranges", info.max_ranges)),
+    ];
+    let line = |(name, value): &(&str, String)| format!("{name:<16} {value}\n");
+    lines.iter().map(line).collect()
 }
 
 /// The names of the bits; a bit that is newer than this program by its number.
@@ -63,6 +90,8 @@ fn features(bits: u64) -> Vec<String> {
     let name = |bit: u32| match 1 << bit {
         FEATURE_SYNC => "sync".to_owned(),
         FEATURE_POLL => "poll".to_owned(),
+        FEATURE_SEGMENTS => "segments".to_owned(),
+        FEATURE_RESTRICT => "restrict".to_owned(),
         _ => format!("bit-{bit}"),
     };
     (0..u64::BITS)
@@ -76,9 +105,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limits_stand_beside_what_is_used() {
+        let info = Info {
+            total_bytes: 65536,
+            max_total_bytes: 2 << 30,
+            ..Info::default()
+        };
+        assert!(page(&info).contains("bytes in all     64K of 2G\n"));
+    }
+
+    #[test]
     fn features_have_names_and_unknown_ones_numbers() {
         assert_eq!(features(0), Vec::<String>::new());
-        assert_eq!(features(0b11), ["sync", "poll"]);
+        assert_eq!(features(0b1111), ["sync", "poll", "segments", "restrict"]);
         assert_eq!(features(1 << 63 | 1), ["sync", "bit-63"]);
     }
 }

@@ -2,76 +2,135 @@
 
 //! The `shmdev` command: what the library does, for shells and operators. A subcommand is a file; this one
 //! parses and dispatches.
-//!
-//! Exit status: 0, or 1 when it failed, or 2 when the command line is wrong; `lock` passes on its command's.
 
 #![deny(unsafe_code)]
 
+mod accounts;
+mod child;
+mod create;
 mod dump;
 mod failure;
+mod generate;
+mod human;
 mod info;
 mod lock;
+mod ls;
 mod parse;
 mod read;
+mod report;
+mod resize;
+mod rm;
+mod set;
 mod stat;
+mod table;
 mod wait_change;
+mod watch;
+mod which;
 mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shmdev::{DEFAULT_PATH, OpenOptions};
+use shmdev::{DEFAULT_PATH, Device, OpenOptions, SegmentOptions};
 
 use crate::failure::{Failure, Result};
 
 /// Share memory between processes through /dev/shmdev
 ///
-/// Sizes and offsets are in bytes: 4096, 0x1000, 64K, 1MiB (powers of 1024), 1MB (powers of 1000).
+/// A segment is memory with a name, a size, an owner and a mode; it lives until it is removed. Commands take the
+/// segment's NAME, or its number with --id; many of them are about the default segment, which is always
+/// there, when neither is given.
+///
+/// Sizes and offsets are in bytes: 4096, 0x1000, 64K, 1MiB (powers of 1024), 1MB (powers of 1000). Times are
+/// 10, 2.5 (seconds), 500ms, 2m, 1h.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "shmdev", version, max_term_width = 100, after_long_help = AFTER_HELP)]
 struct Args {
     /// The device
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH, global = true)]
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH, global = true, value_hint = clap::ValueHint::FilePath)]
     device: PathBuf,
     #[command(subcommand)]
     command: Command,
 }
 
+const AFTER_HELP: &str = "\
+Examples:
+  shmdev create frames 64K --mode 640
+  echo hello | shmdev write frames
+  shmdev dump frames --len 16
+  shmdev lock frames -- ./update-frames
+  shmdev watch
+  shmdev rm frames
+
+Exit status: 0; 1 when it failed, with a line on standard error that says why; 2 when the command line is wrong; 141
+when nobody reads its output any more (a closed pipe). `lock`, and `create` with a command, end as their command does.";
+
 #[derive(Subcommand)]
 enum Command {
-    Info(info::Args),
+    Ls(ls::Args),
+    Create(create::Args),
     Stat(stat::Args),
+    Set(set::Args),
+    Resize(resize::Args),
+    Rm(rm::Args),
     Read(read::Args),
     Write(write::Args),
     Dump(dump::Args),
+    Watch(watch::Args),
     Lock(lock::Args),
     WaitChange(wait_change::Args),
+    Info(info::Args),
+    Completions(generate::Completions),
+    Man(generate::Man),
+}
+
+/// The device node that the command line names.
+struct Node(PathBuf);
+
+impl Node {
+    /// A handle to ask with. Reading is what anybody who may open the node at all is allowed first.
+    fn device(&self) -> Result<Device> {
+        Ok(OpenOptions::new().path(&self.0).write(false).open()?)
+    }
+
+    /// To open or create a segment.
+    fn options(&self) -> SegmentOptions {
+        let mut options = SegmentOptions::new();
+        options.path(&self.0);
+        options
+    }
 }
 
 fn main() -> ExitCode {
     let Args { device, command } = Args::parse();
-    let mut options = OpenOptions::new();
-    options.path(device);
-    match run(&options, command) {
+    match run(&Node(device), command) {
         Ok(status) => status,
         Err(Failure::ClosedPipe) => ExitCode::from(failure::SIGPIPE_STATUS),
         Err(Failure::Told { message, status }) => {
-            eprintln!("shmdev: {message}");
+            failure::tell(message);
             ExitCode::from(status)
         }
     }
 }
 
-fn run(options: &OpenOptions, command: Command) -> Result<ExitCode> {
+fn run(node: &Node, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Info(args) => info::run(options, &args)?,
-        Command::Stat(args) => stat::run(options, &args)?,
-        Command::Read(args) => read::run(options, &args)?,
-        Command::Write(args) => write::run(options, &args)?,
-        Command::Dump(args) => dump::run(options, &args)?,
-        Command::WaitChange(args) => wait_change::run(options, &args)?,
-        Command::Lock(args) => return lock::run(options, args),
+        Command::Ls(args) => ls::run(node, &args)?,
+        Command::Create(args) => return create::run(node, &args),
+        Command::Stat(args) => stat::run(node, &args)?,
+        Command::Set(args) => set::run(node, &args)?,
+        Command::Resize(args) => resize::run(node, &args)?,
+        Command::Rm(args) => return rm::run(node, &args),
+        Command::Read(args) => read::run(node, &args)?,
+        Command::Write(args) => write::run(node, &args)?,
+        Command::Dump(args) => dump::run(node, &args)?,
+        Command::Watch(args) => watch::run(node, &args)?,
+        Command::Lock(args) => return lock::run(node, &args),
+        Command::WaitChange(args) => wait_change::run(node, &args)?,
+        Command::Info(args) => info::run(node, &args)?,
+        Command::Completions(args) => generate::completions(&args)?,
+        Command::Man(args) => generate::man(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -82,6 +141,10 @@ mod tests {
 
     use super::*;
 
+    fn parse(line: &str) -> std::result::Result<Command, clap::Error> {
+        Args::try_parse_from(line.split(' ')).map(|args| args.command)
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
@@ -89,10 +152,61 @@ mod tests {
 
     #[test]
     fn a_command_to_lock_for_may_have_options_of_its_own() {
-        let args = Args::try_parse_from(["shmdev", "lock", "--shared", "--range", "0:4K", "--", "ls", "-l"]);
-        assert!(matches!(args.map(|args| args.command), Ok(Command::Lock(_))));
-        let args = Args::try_parse_from(["shmdev", "lock", "ls", "-l", "--json"]);
-        assert!(matches!(args.map(|args| args.command), Ok(Command::Lock(_))));
-        assert!(Args::try_parse_from(["shmdev", "lock"]).is_err());
+        for line in [
+            "shmdev lock --shared --range 0:4K frames -- ls -l --json",
+            "shmdev lock frames --timeout 5 -- true",
+            "shmdev lock --id 3 -- true",
+            "shmdev lock -- ls -l",
+            "shmdev create frames 64K --auto-remove -- ./server --port 5",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        for line in [
+            "shmdev lock",
+            "shmdev lock frames",
+            "shmdev lock frames --",
+            "shmdev lock --id 3 frames -- true",
+            "shmdev create frames 64K --auto-remove",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_named_or_numbered() {
+        for line in [
+            "shmdev stat",
+            "shmdev stat frames",
+            "shmdev stat --id 3",
+            "shmdev resize frames 64K",
+            "shmdev resize --id 3 64K",
+            "shmdev rm a b --id 3 --id 4",
+            "shmdev rm --all-mine",
+            "shmdev set frames --mode 640",
+            "shmdev set --id 3 --owner 1000:44",
+            "shmdev read frames --offset 1K --len 16",
+            "shmdev wait-change frames --since 4 --timeout 1m",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+        for line in [
+            "shmdev stat a/b",
+            "shmdev stat frames --id 3",
+            "shmdev stat --id frames",
+            "shmdev resize 64K",
+            "shmdev resize frames",
+            "shmdev resize frames 0",
+            "shmdev rm",
+            "shmdev rm a --all-mine",
+            "shmdev set frames",
+            "shmdev set --mode 640",
+            "shmdev set frames --mode 1000",
+            "shmdev set frames --mode rw",
+            "shmdev create frames",
+            "shmdev create 64K",
+            "shmdev create frames 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 }

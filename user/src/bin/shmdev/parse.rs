@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use shmdev::Deadline;
+use shmdev::{Change, Deadline};
+
+use crate::accounts::Accounts;
 
 /// Bytes: `4096`, `0x1000`, `64K`, `1MiB`, `1MB`.
 ///
@@ -27,6 +29,59 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number
         .checked_mul(factor(unit)?)
         .ok_or_else(|| "too large".into())
+}
+
+/// A size of a segment: [`size`], at least 1.
+pub(crate) fn positive_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("a segment has at least one byte".into()),
+        size => Ok(size),
+    }
+}
+
+/// Permission bits in octal: `640`, `0640`.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    const HELP: &str = "not permission bits in octal; examples: 600, 0644";
+    if text.is_empty() || !text.bytes().all(|byte| matches!(byte, b'0'..=b'7')) {
+        return Err(HELP.into());
+    }
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) => Ok(mode),
+        _ => Err("a mode has nine permission bits, 0 to 777".into()),
+    }
+}
+
+/// Whom to give a segment to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+impl Owner {
+    pub(crate) fn change(self, change: Change) -> Change {
+        let change = self.uid.map_or(change, |uid| change.uid(uid));
+        self.gid.map_or(change, |gid| change.gid(gid))
+    }
+}
+
+/// `USER`, `USER:GROUP` or `:GROUP`, by name or number, as `chown` takes them.
+pub(crate) fn owner(text: &str) -> Result<Owner, String> {
+    owner_of(text, &Accounts::load())
+}
+
+fn owner_of(text: &str, accounts: &Accounts) -> Result<Owner, String> {
+    let (user, group) = match text.split_once(':') {
+        Some((_, "")) => return Err("no group after the colon; examples: alice, alice:video, :video".into()),
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    let uid = match (user, group) {
+        ("", Some(_)) => None,
+        _ => Some(accounts.find_user(user)?),
+    };
+    let gid = group.map(|group| accounts.find_group(group)).transpose()?;
+    Ok(Owner { uid, gid })
 }
 
 fn factor(unit: &str) -> Result<u64, String> {
@@ -166,6 +221,36 @@ mod tests {
             "1µ",
         ] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_not_empty() {
+        assert_eq!(positive_size("1"), Ok(1));
+        assert_eq!(positive_size("0K"), Err("a segment has at least one byte".into()));
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!(mode("640"), Ok(0o640));
+        assert_eq!(mode("0640"), Ok(0o640));
+        assert_eq!(mode("0"), Ok(0));
+        for text in ["", "8", "rw", "0o640", "1000", "-1", "+7", "77777777777777777777"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn owners_are_written_as_for_chown() {
+        let accounts = Accounts::of("alice:x:1000:", "video:x:44:");
+        let owner = |text| owner_of(text, &accounts);
+        let of = |uid, gid| Ok(Owner { uid, gid });
+        assert_eq!(owner("alice"), of(Some(1000), None));
+        assert_eq!(owner("alice:video"), of(Some(1000), Some(44)));
+        assert_eq!(owner(":5"), of(None, Some(5)));
+        assert_eq!(owner("7:5"), of(Some(7), Some(5)));
+        for text in ["", ":", "alice:", "bob", "alice:nobody", "alice:video:x"] {
+            assert!(owner(text).is_err(), "{text}");
         }
     }
 

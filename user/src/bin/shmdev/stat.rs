@@ -1,76 +1,119 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `shmdev stat`: the state of the segment.
+//! `shmdev stat`: the state of a segment.
 
 use std::io::{Write, stdout};
 
-use serde::Serialize;
-use shmdev::OpenOptions;
+use shmdev::Stat;
 
+use crate::Node;
+use crate::accounts::Accounts;
 use crate::failure::{Failure, Result};
+use crate::human::{count, local, size};
+use crate::report::{Report, json, mode};
+use crate::which::{Which, called};
 
-/// Show the segment's size, mappings, handles, generation and ranges
-///
-/// The handle that asks is counted.
+/// Show a segment's size, owner, users, times, ranges and generation
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    which: Which,
     /// As JSON
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report {
-    id: u64,
-    size: u64,
-    mapped_size: u64,
-    nattch: u64,
-    handles: u64,
-    generation: u64,
-    holders: u32,
-    waiters: u32,
-    pieces: u32,
+pub(crate) fn run(node: &Node, args: &Args) -> Result {
+    let stat = node.device()?.stat(args.which.target())?;
+    let accounts = Accounts::load();
+    let text = if args.json {
+        json(&Report::new(&stat, &accounts))? + "\n"
+    } else {
+        page(&stat, &accounts)
+    };
+    stdout().write_all(text.as_bytes()).map_err(Failure::output)
 }
 
-pub(crate) fn run(options: &OpenOptions, args: &Args) -> Result {
-    let stat = options.clone().write(false).open_default()?.stat()?;
-    let mut stdout = stdout().lock();
-    if args.json {
-        let report = Report {
-            id: stat.id,
-            size: stat.size,
-            mapped_size: stat.mapped_size,
-            nattch: stat.nattch,
-            handles: stat.handles,
-            generation: stat.generation,
-            holders: stat.holders,
-            waiters: stat.waiters,
-            pieces: stat.pieces,
-        };
-        let json = serde_json::to_string(&report).map_err(|error| Failure::told(error, 1))?;
-        return writeln!(stdout, "{json}").map_err(Failure::output);
+fn page(stat: &Stat, accounts: &Accounts) -> String {
+    let process = |pid: Option<u32>| match pid {
+        Some(pid) => format!("process {pid}"),
+        None => "a process that is not visible here".to_owned(),
+    };
+    let bytes = match stat.size {
+        bytes @ 0..1024 => format!("{bytes} bytes"),
+        bytes => format!("{bytes} bytes ({})", size(bytes)),
+    };
+    let rounded = if stat.mapped_size == stat.size {
+        String::new()
+    } else {
+        format!(", {} in whole pages", stat.mapped_size)
+    };
+    let lifetime = match stat {
+        _ if stat.removed => "removed; goes with its last handle",
+        _ if stat.auto_remove => "goes with its last handle",
+        _ if stat.is_default() => "as long as the module",
+        _ => "until it is removed",
+    };
+    let attached = match stat.attached {
+        Some(time) => format!("{} by {}", local(time), process(stat.last_pid)),
+        None => "never".to_owned(),
+    };
+    let lines = [
+        ("name", called(stat).to_owned()),
+        ("id", stat.id.to_string()),
+        (
+            "size",
+            format!(
+                "{bytes}{rounded}; physically {}",
+                count(stat.pieces.into(), "piece")
+            ),
+        ),
+        ("mode", mode(stat.mode)),
+        ("owner", accounts.user_with_id(stat.uid)),
+        ("group", accounts.group_with_id(stat.gid)),
+        (
+            "creator",
+            format!(
+                "{}, group {}, {}",
+                accounts.user_with_id(stat.creator_uid),
+                accounts.group_with_id(stat.creator_gid),
+                process(stat.creator_pid)
+            ),
+        ),
+        ("created", local(stat.created)),
+        ("changed", stat.changed.map_or_else(|| "never".to_owned(), local)),
+        ("last attached", attached),
+        ("lifetime", lifetime.to_owned()),
+        ("mappings", stat.nattch.to_string()),
+        ("handles", stat.handles.to_string()),
+        (
+            "ranges",
+            format!("{} held, {} waited for", stat.holders, stat.waiters),
+        ),
+        ("generation", stat.generation.to_string()),
+    ];
+    let line = |(name, value): &(&str, String)| format!("{name:<14} {value}\n");
+    lines.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples::raw;
+
+    #[test]
+    fn a_page_says_what_is_known() {
+        let mut frames = raw(3, "frames");
+        (frames.size, frames.mapped_size, frames.pieces) = (5000, 8192, 2);
+        let page = page(&Stat::from(&frames), &Accounts::of("root:x:0:", ""));
+        assert!(
+            page.starts_with("name           frames\nid             3\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains("size           5000 bytes (4.9K), 8192 in whole pages; physically 2 pieces\n")
+        );
+        assert!(page.contains("mode           0600\nowner          root (0)\ngroup          0\n"));
+        assert!(page.contains("last attached  never\nlifetime       until it is removed\n"));
     }
-    writeln!(
-        stdout,
-        "segment      {}\n\
-         size         {} bytes ({} mapped), physically in {}\n\
-         mappings     {}\n\
-         handles      {}\n\
-         generation   {}\n\
-         ranges       {} held, {} waited for",
-        stat.id,
-        stat.size,
-        stat.mapped_size,
-        if stat.pieces == 1 {
-            "1 piece".to_owned()
-        } else {
-            format!("{} pieces", stat.pieces)
-        },
-        stat.nattch,
-        stat.handles,
-        stat.generation,
-        stat.holders,
-        stat.waiters,
-    )
-    .map_err(Failure::output)
 }

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A line for each change: for pipes, logs and programs.
+
+use std::io::{Write, stdout};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use shmdev::Stat;
+
+use super::Watched;
+use super::changes::{Change, between, facts, label};
+use crate::accounts::Accounts;
+use crate::failure::{Failure, Result};
+use crate::human::utc;
+use crate::report::{Report, json};
+
+/// What `--json` says.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    /// `present`, `created`, `changed`, `removed` or `gone`.
+    event: &'a str,
+    /// As it is now; for one that is gone, as it was last.
+    segment: Report<'a>,
+}
+
+pub(super) fn run(watched: &Watched<'_>, accounts: &Accounts, interval: Duration, as_json: bool) -> Result {
+    let mut segments = watched.look()?;
+    let now = SystemTime::now();
+    let present = segments.iter().map(|stat| match as_json {
+        true => to_json(now, "present", stat, accounts).map(Some),
+        false => {
+            let (label, facts) = (label(stat), facts(stat, accounts));
+            Ok(Some(format!("{} {label}: {facts}", utc(now))))
+        }
+    });
+    print(present)?;
+    loop {
+        sleep(interval);
+        let next = watched.look()?;
+        let now = SystemTime::now();
+        print(between(&segments, &next).iter().map(|change| match as_json {
+            true => to_json(now, change.kind(), change.stat(), accounts).map(Some),
+            false => Ok(describe(now, change, accounts)),
+        }))?;
+        segments = next;
+    }
+}
+
+fn to_json(now: SystemTime, event: &str, stat: &Stat, accounts: &Accounts) -> Result<String> {
+    json(&Line {
+        time: utc(now),
+        event,
+        segment: Report::new(stat, accounts),
+    })
+}
+
+fn describe(now: SystemTime, change: &Change, accounts: &Accounts) -> Option<String> {
+    Some(format!("{} {}", utc(now), change.describe(accounts)?))
+}
+
+/// All of a look at once, and at once.
+fn print(lines: impl Iterator<Item = Result<Option<String>>>) -> Result {
+    let mut text = String::new();
+    for line in lines {
+        if let Some(line) = line? {
+            text += &line;
+            text.push('\n');
+        }
+    }
+    let mut stdout = stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::output)
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The terminal: keys come from it, lines go to it, and it is given back as it was, however the command ends.
+
+use std::io::{self, BufWriter, Write, stdout};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::event::{Event, KeyEventKind, poll, read};
+use crossterm::style::{Attribute, Color, Print, ResetColor, SetAttribute, SetForegroundColor};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, Clear, ClearType, DisableLineWrap, EnableLineWrap, EndSynchronizedUpdate,
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
+};
+use crossterm::{execute, queue};
+use nix::sys::signal::{SigSet, Signal};
+
+use super::Watched;
+use super::screen::{Line, Look, draw, page};
+use super::view::{Asked, View};
+use crate::failure::{Failure, Result};
+
+pub(super) fn run(watched: &Watched<'_>, mut view: View, interval: Duration) -> Result {
+    // Before the screen is taken: what fails now is told where it can be read.
+    look(watched, &mut view)?;
+    end_on_signals().map_err(failed)?;
+    let screen = Screen::take().map_err(failed)?;
+    let result = watch(watched, &mut view, interval);
+    drop(screen);
+    result
+}
+
+fn look(watched: &Watched<'_>, view: &mut View) -> Result {
+    let segments = watched.look()?;
+    let info = watched.device.query()?;
+    view.look(SystemTime::now(), segments, info);
+    Ok(())
+}
+
+fn watch(watched: &Watched<'_>, view: &mut View, interval: Duration) -> Result {
+    let mut next = Instant::now() + interval;
+    loop {
+        let (width, height) = size().map_err(failed)?;
+        show(&draw(view, width.into(), height.into())).map_err(failed)?;
+        if wait(view, next, height.into())? == Asked::Quit {
+            return Ok(());
+        }
+        if Instant::now() >= next {
+            next = Instant::now() + interval;
+            if !view.paused {
+                look(watched, view)?;
+            }
+        }
+    }
+}
+
+/// Until `until`, or a key or a change of the size that changes what is to be seen.
+fn wait(view: &mut View, until: Instant, height: usize) -> Result<Asked> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if !poll(left).map_err(failed)? {
+            return Ok(Asked::Nothing);
+        }
+        let asked = match read().map_err(failed)? {
+            Event::Key(key) if key.kind != KeyEventKind::Release => view.key(key, page(view, height)),
+            Event::Resize(..) => Asked::Redraw,
+            _ => Asked::Nothing,
+        };
+        if asked != Asked::Nothing {
+            return Ok(asked);
+        }
+    }
+}
+
+fn show(lines: &[Line]) -> io::Result<()> {
+    let mut out = BufWriter::new(stdout().lock());
+    queue!(out, BeginSynchronizedUpdate)?;
+    for (row, line) in (0_u16..).zip(lines) {
+        queue!(out, MoveTo(0, row))?;
+        match line.look {
+            Look::Plain => {}
+            Look::Heading => queue!(out, SetAttribute(Attribute::Bold))?,
+            Look::Dim => queue!(out, SetAttribute(Attribute::Dim))?,
+            Look::New => queue!(out, SetForegroundColor(Color::Green))?,
+            Look::Held => queue!(out, SetForegroundColor(Color::Yellow))?,
+            Look::Waiting => queue!(out, SetForegroundColor(Color::Red))?,
+        }
+        queue!(
+            out,
+            Print(&line.text),
+            ResetColor,
+            SetAttribute(Attribute::Reset),
+            Clear(ClearType::UntilNewLine)
+        )?;
+    }
+    queue!(out, Clear(ClearType::FromCursorDown), EndSynchronizedUpdate)?;
+    out.flush()
+}
+
+/// Holds the terminal; gives it back when dropped, by a panic too.
+struct Screen;
+
+impl Screen {
+    fn take() -> io::Result<Self> {
+        enable_raw_mode()?;
+        let screen = Self;
+        execute!(stdout(), EnterAlternateScreen, Hide, DisableLineWrap)?;
+        Ok(screen)
+    }
+
+    fn give_back() {
+        // There is nobody to tell, and nothing else to be done.
+        let _ = execute!(stdout(), EnableLineWrap, Show, LeaveAlternateScreen);
+        let _ = disable_raw_mode();
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        Self::give_back();
+    }
+}
+
+/// SIGTERM and its like end the command, after the terminal was given back.
+fn end_on_signals() -> io::Result<()> {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT]
+        .into_iter()
+        .collect();
+    signals.thread_block()?;
+    std::thread::spawn(move || {
+        if let Ok(signal) = signals.wait() {
+            Screen::give_back();
+            std::process::exit(128 + signal as i32);
+        }
+    });
+    Ok(())
+}
+
+fn failed(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        _ => Failure::told(format_args!("use the terminal: {error}"), 1),
+    }
+}
