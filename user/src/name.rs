@@ -38,27 +38,20 @@ impl Name {
     /// # Errors
     ///
     /// See [`NameError`].
-    pub const fn new(name: &str) -> Result<Self, NameError> {
-        let bytes = name.as_bytes();
-        if bytes.is_empty() {
-            return Err(NameError::Empty);
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        match name {
+            "" => return Err(NameError::Empty),
+            "." | ".." => return Err(NameError::Dots),
+            _ if name.len() > Self::MAX_LEN => return Err(NameError::TooLong(name.len())),
+            _ => {}
         }
-        if bytes.len() > Self::MAX_LEN {
-            return Err(NameError::TooLong(bytes.len()));
+        if let Some(bad) = name.chars().find(|c| !allowed(c)) {
+            return Err(NameError::BadCharacter(bad));
         }
         let mut field = [0; NAME_SIZE];
-        let mut at = 0;
-        while at < bytes.len() {
-            match bytes[at] {
-                byte @ (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-') => field[at] = byte,
-                _ => return Err(NameError::BadCharacter(character_at(name, at))),
-            }
-            at += 1;
-        }
-        match bytes {
-            b"." | b".." => Err(NameError::Dots),
-            _ => Ok(Self(field)),
-        }
+        field[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(Self(field))
     }
 
     /// As the ABI writes it; `None` for a segment without a name.
@@ -79,27 +72,6 @@ impl Name {
         let len = self.0.iter().position(|byte| *byte == 0).unwrap_or(NAME_SIZE);
         // By the invariant it is ASCII.
         std::str::from_utf8(&self.0[..len]).unwrap_or_default()
-    }
-}
-
-/// The character whose first byte is at `at`, where all before it are ASCII.
-const fn character_at(name: &str, at: usize) -> char {
-    let (_, rest) = name.split_at(at);
-    let bytes = rest.as_bytes();
-    let (len, mut code) = match bytes[0] {
-        first @ 0..0x80 => return first as char,
-        first @ 0x80..0xe0 => (2, first as u32 & 0x1f),
-        first @ 0xe0..0xf0 => (3, first as u32 & 0x0f),
-        first => (4, first as u32 & 0x07),
-    };
-    let mut next = 1;
-    while next < len {
-        code = code << 6 | bytes[next] as u32 & 0x3f;
-        next += 1;
-    }
-    match char::from_u32(code) {
-        Some(character) => character,
-        None => char::REPLACEMENT_CHARACTER,
     }
 }
 

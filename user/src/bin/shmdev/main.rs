@@ -63,8 +63,9 @@ Examples:
   shmdev watch
   shmdev rm frames
 
-Exit status: 0; 1 when it failed, with a line on standard error that says why; 2 when the command line is wrong; 141
-when nobody reads its output any more (a closed pipe). `lock`, and `create` with a command, end as their command does.";
+Exit status: 0; 1 when it failed, with a line on standard error that says why; 2 when the command line is wrong; \
+141 when nobody reads its output any more (a closed pipe). `lock`, and `create` with a command, end as their \
+command does.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -11,32 +11,32 @@ use crate::which::called;
 
 /// What happened to one segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Change {
-    Created(Stat),
-    Changed { before: Stat, now: Stat },
-    Gone(Stat),
+pub(super) enum Change<'a> {
+    Created(&'a Stat),
+    Changed { before: &'a Stat, now: &'a Stat },
+    Gone(&'a Stat),
 }
 
 /// Both in the order of their ids, which are never used again.
-pub(super) fn between(before: &[Stat], now: &[Stat]) -> Vec<Change> {
+pub(super) fn between<'a>(before: &'a [Stat], now: &'a [Stat]) -> Vec<Change<'a>> {
     let old = |id| before.iter().find(|stat| stat.id == id);
     let gone = before
         .iter()
         .filter(|old| !now.iter().any(|stat| stat.id == old.id))
-        .map(|old| Change::Gone(*old));
+        .map(Change::Gone);
     let others = now.iter().filter_map(|stat| match old(stat.id) {
-        None => Some(Change::Created(*stat)),
+        None => Some(Change::Created(stat)),
         Some(old) if old != stat => Some(Change::Changed {
-            before: *old,
-            now: *stat,
+            before: old,
+            now: stat,
         }),
         Some(_) => None,
     });
     gone.chain(others).collect()
 }
 
-impl Change {
-    pub(super) fn stat(&self) -> &Stat {
+impl<'a> Change<'a> {
+    pub(super) fn stat(&self) -> &'a Stat {
         match self {
             Self::Created(stat) | Self::Gone(stat) | Self::Changed { now: stat, .. } => stat,
         }
@@ -144,7 +144,7 @@ mod tests {
     fn what_came_and_what_went_is_found_by_number() {
         let (a, b, c) = (stat(1, "a"), stat(2, "b"), stat(3, "a"));
         assert_eq!(between(&[a, b], &[a, b]), []);
-        assert_eq!(between(&[a, b], &[b, c]), [Change::Gone(a), Change::Created(c)]);
+        assert_eq!(between(&[a, b], &[b, c]), [Change::Gone(&a), Change::Created(&c)]);
     }
 
     #[test]
@@ -156,15 +156,19 @@ mod tests {
         let now = Stat::from(&now);
         let mut after = now;
         (after.nattch, after.holders, after.waiters, after.removed) = (0, 0, 2, true);
-        let say = |change: Change| change.describe(&accounts);
+        let say = |change: Change<'_>| change.describe(&accounts);
         let before = stat(3, "frames");
         assert_eq!(
-            say(Change::Changed { before, now }).unwrap(),
+            say(Change::Changed {
+                before: &before,
+                now: &now
+            })
+            .unwrap(),
             "frames: resized from 4K to 8K, given to alice:root, 1 handle (+1), 2 mappings (+2), 1 held (+1), 1 write"
         );
         let change = Change::Changed {
-            before: now,
-            now: after,
+            before: &now,
+            now: &after,
         };
         assert_eq!(
             say(change).unwrap(),
@@ -172,10 +176,10 @@ mod tests {
         );
         assert_eq!(change.kind(), "removed");
         assert_eq!(
-            say(Change::Created(before)).unwrap(),
+            say(Change::Created(&before)).unwrap(),
             "frames: created, 4K, mode 0600, root:root"
         );
-        assert_eq!(say(Change::Gone(stat(9, ""))).unwrap(), "(anonymous) 9: gone");
+        assert_eq!(say(Change::Gone(&stat(9, ""))).unwrap(), "(anonymous) 9: gone");
     }
 
     #[test]
@@ -183,7 +187,10 @@ mod tests {
         let before = stat(3, "frames");
         let mut now = before;
         now.last_pid = Some(5);
-        let change = Change::Changed { before, now };
+        let change = Change::Changed {
+            before: &before,
+            now: &now,
+        };
         assert_eq!(change.describe(&Accounts::numeric()), None);
     }
 }

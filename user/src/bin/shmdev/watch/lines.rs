@@ -57,7 +57,7 @@ fn to_json(now: SystemTime, event: &str, stat: &Stat, accounts: &Accounts) -> Re
     })
 }
 
-fn describe(now: SystemTime, change: &Change, accounts: &Accounts) -> Option<String> {
+fn describe(now: SystemTime, change: &Change<'_>, accounts: &Accounts) -> Option<String> {
     Some(format!("{} {}", utc(now), change.describe(accounts)?))
 }
 

@@ -142,7 +142,7 @@ impl View {
     }
 }
 
-fn rate(change: &Change, elapsed: f64) -> Option<(u64, f64)> {
+fn rate(change: &Change<'_>, elapsed: f64) -> Option<(u64, f64)> {
     match change {
         Change::Changed { before, now } if elapsed > 0.0 => {
             let writes = now.generation.wrapping_sub(before.generation);
