@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0 */
+
+/*
+ * The ABI of /dev/shmdev. Made from kmod/uapi.rs; to change it, change that, and run
+ *
+ *     SHMDEV_BLESS=1 cargo test -p shmdev --test header
+ *
+ * What each call does, and every errno it can return, is written in docs/abi.md.
+ */
+
+#ifndef SHMDEV_H
+#define SHMDEV_H
+
+#include <stdint.h>
+#include <linux/ioctl.h>
+
+/**
+ * The device node.
+ */
+#define SHMDEV_PATH "/dev/shmdev"
+
+/**
+ * Version of the ABI. It changes when a program built against an older version could misbehave.
+ */
+#define SHMDEV_ABI_VERSION 1
+
+/**
+ * Type byte of every ioctl; free in the kernel's `ioctl-number.rst`.
+ */
+#define SHMDEV_IOC_TYPE 0xbb
+
+/**
+ * Ioctl number of `SHMDEV_IOC_INFO`.
+ */
+#define SHMDEV_INFO_NR 0
+
+/**
+ * Ioctl number of `SHMDEV_IOC_STAT`.
+ */
+#define SHMDEV_STAT_NR 1
+
+/**
+ * Ioctl number of `SHMDEV_IOC_SYNC`.
+ */
+#define SHMDEV_SYNC_NR 2
+
+/**
+ * Ioctl number of `SHMDEV_IOC_CREATE`.
+ */
+#define SHMDEV_CREATE_NR 16
+
+/**
+ * Ioctl number of `SHMDEV_IOC_OPEN`.
+ */
+#define SHMDEV_OPEN_NR 17
+
+/**
+ * Ioctl number of `SHMDEV_IOC_SET`.
+ */
+#define SHMDEV_SET_NR 18
+
+/**
+ * Ioctl number of `SHMDEV_IOC_RESIZE`.
+ */
+#define SHMDEV_RESIZE_NR 19
+
+/**
+ * Ioctl number of `SHMDEV_IOC_REMOVE`.
+ */
+#define SHMDEV_REMOVE_NR 20
+
+/**
+ * Ioctl number of `SHMDEV_IOC_LIST`.
+ */
+#define SHMDEV_LIST_NR 21
+
+/**
+ * Ioctl number of `SHMDEV_IOC_RESTRICT`.
+ */
+#define SHMDEV_RESTRICT_NR 22
+
+/**
+ * `shmdev_info.features`: `SHMDEV_IOC_SYNC` is there.
+ */
+#define SHMDEV_FEATURE_SYNC (1 << 0)
+
+/**
+ * `shmdev_info.features`: `poll` reports new generations.
+ */
+#define SHMDEV_FEATURE_POLL (1 << 1)
+
+/**
+ * `shmdev_info.features`: segments can be created, named, found and removed.
+ */
+#define SHMDEV_FEATURE_SEGMENTS (1 << 2)
+
+/**
+ * `shmdev_info.features`: `SHMDEV_IOC_RESTRICT` is there.
+ */
+#define SHMDEV_FEATURE_RESTRICT (1 << 3)
+
+/**
+ * Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
+ * `..`; the rest of the field is zero.
+ */
+#define SHMDEV_NAME_SIZE 64
+
+/**
+ * `shmdev_target.by`: the segment that this handle is attached to.
+ */
+#define SHMDEV_BY_HANDLE 0
+
+/**
+ * `shmdev_target.by`: the segment whose number is `shmdev_target.id`.
+ */
+#define SHMDEV_BY_ID 1
+
+/**
+ * `shmdev_target.by`: the segment whose name is `shmdev_target.name`.
+ */
+#define SHMDEV_BY_NAME 2
+
+/**
+ * `shmdev_create.flags`: fail with `EEXIST` if there is a segment of that name already.
+ */
+#define SHMDEV_CREATE_EXCLUSIVE (1 << 0)
+
+/**
+ * `shmdev_create.flags`: remove the segment when the last handle attached to it goes.
+ */
+#define SHMDEV_CREATE_AUTO_REMOVE (1 << 1)
+
+/**
+ * `shmdev_create.status`: the segment was made by this call; else it existed.
+ */
+#define SHMDEV_STATUS_CREATED (1 << 0)
+
+/**
+ * `shmdev_set.fields`: change the owner to `shmdev_set.uid`.
+ */
+#define SHMDEV_SET_UID (1 << 0)
+
+/**
+ * `shmdev_set.fields`: change the group to `shmdev_set.gid`.
+ */
+#define SHMDEV_SET_GID (1 << 1)
+
+/**
+ * `shmdev_set.fields`: change the permission bits to `shmdev_set.mode`.
+ */
+#define SHMDEV_SET_MODE (1 << 2)
+
+/**
+ * `shmdev_stat.flags`: the segment goes with the last handle attached to it.
+ */
+#define SHMDEV_SEGMENT_AUTO_REMOVE (1 << 0)
+
+/**
+ * `shmdev_stat.flags`: the segment was removed, and lives only until the last handle goes.
+ */
+#define SHMDEV_SEGMENT_REMOVED (1 << 1)
+
+/**
+ * How many segments one `SHMDEV_IOC_LIST` returns at most.
+ */
+#define SHMDEV_LIST_MAX 16
+
+/**
+ * Largest token, see `shmdev_info.token`: tokens have 30 bits.
+ */
+#define SHMDEV_TOKEN_MAX ((1 << 30) - 1)
+
+/**
+ * `shmdev_sync_range.op`: wait until the range is free for the access asked for, then hold it.
+ */
+#define SHMDEV_SYNC_BEGIN 1
+
+/**
+ * `shmdev_sync_range.op`: give back a range that this handle holds.
+ */
+#define SHMDEV_SYNC_END 2
+
+/**
+ * `shmdev_sync_range.access`: shared with other readers.
+ */
+#define SHMDEV_ACCESS_READ 1
+
+/**
+ * `shmdev_sync_range.access`: exclusive.
+ */
+#define SHMDEV_ACCESS_WRITE 2
+
+/**
+ * `shmdev_sync_range.deadline_ns`: do not wait, fail with `EAGAIN`.
+ */
+#define SHMDEV_DEADLINE_NOW 0
+
+/**
+ * `shmdev_sync_range.deadline_ns`: wait for as long as it takes.
+ */
+#define SHMDEV_DEADLINE_NEVER UINT64_MAX
+
+/**
+ * `shmdev_sync_range.status`: somebody died while writing bytes of this range, and no write of them was
+ * completed since.
+ */
+#define SHMDEV_STATUS_OWNER_DIED (1 << 0)
+
+/**
+ * What `SHMDEV_IOC_INFO` returns.
+ */
+struct shmdev_info {
+  /**
+   * `SHMDEV_ABI_VERSION` of the module.
+   */
+  uint32_t abi_version;
+  /**
+   * Page size in bytes: mappings and offsets of mappings are multiples of it.
+   */
+  uint32_t page_size;
+  /**
+   * What the module can do: a set of `SHMDEV_FEATURE_*` bits.
+   */
+  uint64_t features;
+  /**
+   * Size of the default segment in bytes.
+   */
+  uint64_t default_size;
+  /**
+   * This handle's identity: 1 to `SHMDEV_TOKEN_MAX`, different from that of every other open handle.
+   */
+  uint32_t token;
+  /**
+   * How many ranges a handle may hold or wait for at a time; one more fails with `ENOLCK`.
+   */
+  uint32_t max_ranges;
+  /**
+   * How many segments there may be.
+   */
+  uint64_t max_segments;
+  /**
+   * How many bytes a segment may have, whole pages.
+   */
+  uint64_t max_segment_bytes;
+  /**
+   * How many bytes all segments together may have, whole pages.
+   */
+  uint64_t max_total_bytes;
+  /**
+   * How many bytes the segments that a user created may have together, whole pages.
+   */
+  uint64_t max_bytes_per_uid;
+  /**
+   * How many segments there are that count against `max_segments`.
+   */
+  uint64_t segments;
+  /**
+   * How many bytes they have, whole pages.
+   */
+  uint64_t total_bytes;
+  /**
+   * How many bytes those have that the calling user created, whole pages.
+   */
+  uint64_t uid_bytes;
+  /**
+   * Zero.
+   */
+  uint64_t reserved[5];
+};
+
+/**
+ * Names a segment, in calls that can be about another one than this handle's.
+ */
+struct shmdev_target {
+  /**
+   * The segment's name, for `SHMDEV_BY_NAME`; else zero.
+   */
+  char name[SHMDEV_NAME_SIZE];
+  /**
+   * The segment's number, for `SHMDEV_BY_ID`; else zero.
+   */
+  uint64_t id;
+  /**
+   * `SHMDEV_BY_HANDLE`, `SHMDEV_BY_ID` or `SHMDEV_BY_NAME`.
+   */
+  uint32_t by;
+  /**
+   * Must be zero.
+   */
+  uint32_t reserved;
+};
+
+/**
+ * What `SHMDEV_IOC_STAT` takes and returns. The figures are read one after the other while others may
+ * change them.
+ */
+struct shmdev_stat {
+  /**
+   * Taken: which segment. Returned: its name, all zero if it has none, and its number; the
+   * default segment's is 0.
+   */
+  struct shmdev_target target;
+  /**
+   * Size in bytes, as it was asked for: the end for `read`, `write` and `lseek`.
+   */
+  uint64_t size;
+  /**
+   * Size in bytes rounded up to whole pages: what can be mapped.
+   */
+  uint64_t mapped_size;
+  /**
+   * How many mappings there are now, in all processes.
+   */
+  uint64_t nattch;
+  /**
+   * How many handles are attached now.
+   */
+  uint64_t handles;
+  /**
+   * How many writes were completed: ends of WRITE ranges and calls of `write` that stored
+   * something.
+   */
+  uint64_t generation;
+  /**
+   * When it was created: nanoseconds of `CLOCK_REALTIME`.
+   */
+  uint64_t created_ns;
+  /**
+   * When it was mapped last, or a handle attached to it; so, too.
+   */
+  uint64_t attached_ns;
+  /**
+   * When its owner, group, mode or size was changed last; so, too.
+   */
+  uint64_t changed_ns;
+  /**
+   * How many ranges are held now.
+   */
+  uint32_t holders;
+  /**
+   * How many callers wait for a range now.
+   */
+  uint32_t waiters;
+  /**
+   * In how many physically contiguous pieces the memory lies.
+   */
+  uint32_t pieces;
+  /**
+   * A set of `SHMDEV_SEGMENT_*` bits.
+   */
+  uint32_t flags;
+  /**
+   * Owner, as seen from the caller's user namespace.
+   */
+  uint32_t uid;
+  /**
+   * Group; so, too.
+   */
+  uint32_t gid;
+  /**
+   * Who created it; so, too.
+   */
+  uint32_t creator_uid;
+  /**
+   * The group of who created it; so, too.
+   */
+  uint32_t creator_gid;
+  /**
+   * Which process created it, as seen from the caller's pid namespace; 0 if it is not there.
+   */
+  uint32_t creator_pid;
+  /**
+   * Which process last attached a handle or made a mapping; so, too.
+   */
+  uint32_t last_pid;
+  /**
+   * Permission bits, 0 to 0777.
+   */
+  uint32_t mode;
+  /**
+   * Zero.
+   */
+  uint32_t reserved[13];
+};
+
+/**
+ * What `SHMDEV_IOC_CREATE` takes and returns.
+ */
+struct shmdev_create {
+  /**
+   * The segment's name, or all zero for none.
+   */
+  char name[SHMDEV_NAME_SIZE];
+  /**
+   * Size in bytes. Returned: the segment's, which may be larger if it existed.
+   */
+  uint64_t size;
+  /**
+   * Returned: the segment's number.
+   */
+  uint64_t id;
+  /**
+   * Permission bits, 0 to 0777.
+   */
+  uint32_t mode;
+  /**
+   * A set of `SHMDEV_CREATE_*` bits.
+   */
+  uint32_t flags;
+  /**
+   * Returned: a set of `SHMDEV_STATUS_*` bits.
+   */
+  uint32_t status;
+  /**
+   * Must be zero.
+   */
+  uint32_t reserved;
+};
+
+/**
+ * What `SHMDEV_IOC_OPEN` takes and returns.
+ */
+struct shmdev_open {
+  /**
+   * Which segment: `SHMDEV_BY_ID` or `SHMDEV_BY_NAME`. Returned: its name and number.
+   */
+  struct shmdev_target target;
+  /**
+   * Returned: its size in bytes.
+   */
+  uint64_t size;
+  /**
+   * Must be zero.
+   */
+  uint64_t reserved;
+};
+
+/**
+ * What `SHMDEV_IOC_SET` takes.
+ */
+struct shmdev_set {
+  /**
+   * Which segment.
+   */
+  struct shmdev_target target;
+  /**
+   * What to change: a set of `SHMDEV_SET_*` bits, at least one. The fields of the others are ignored.
+   */
+  uint32_t fields;
+  /**
+   * The new owner, as seen from the caller's user namespace.
+   */
+  uint32_t uid;
+  /**
+   * The new group; so, too.
+   */
+  uint32_t gid;
+  /**
+   * The new permission bits, 0 to 0777.
+   */
+  uint32_t mode;
+};
+
+/**
+ * What `SHMDEV_IOC_RESIZE` takes.
+ */
+struct shmdev_resize {
+  /**
+   * Which segment.
+   */
+  struct shmdev_target target;
+  /**
+   * The new size in bytes.
+   */
+  uint64_t size;
+  /**
+   * Must be zero.
+   */
+  uint64_t reserved;
+};
+
+/**
+ * What `SHMDEV_IOC_REMOVE` takes.
+ */
+struct shmdev_remove {
+  /**
+   * Which segment.
+   */
+  struct shmdev_target target;
+};
+
+/**
+ * What `SHMDEV_IOC_LIST` takes and returns.
+ */
+struct shmdev_list {
+  /**
+   * List segments whose number is at least this: 0 to begin with. Returned: where to go on.
+   */
+  uint64_t cursor;
+  /**
+   * Returned: how many of `segments` are filled in; 0 after the last one.
+   */
+  uint32_t count;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+  /**
+   * Returned: the segments, in the order of their numbers.
+   */
+  struct shmdev_stat segments[SHMDEV_LIST_MAX];
+};
+
+/**
+ * What `SHMDEV_IOC_RESTRICT` takes.
+ */
+struct shmdev_restrict {
+  /**
+   * First byte that the handle may still reach.
+   */
+  uint64_t offset;
+  /**
+   * How many bytes from there on; 2^64 - 1 for all of them, however large the segment becomes.
+   */
+  uint64_t len;
+  /**
+   * What it may still do: `SHMDEV_ACCESS_READ`, `SHMDEV_ACCESS_WRITE` or both.
+   */
+  uint32_t access;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+};
+
+/**
+ * What `SHMDEV_IOC_SYNC` takes and returns.
+ */
+struct shmdev_sync_range {
+  /**
+   * First byte of the range.
+   */
+  uint64_t offset;
+  /**
+   * Length of the range in bytes, at least 1.
+   */
+  uint64_t len;
+  /**
+   * Until when to wait: nanoseconds of `CLOCK_MONOTONIC`, `SHMDEV_DEADLINE_NOW` or
+   * `SHMDEV_DEADLINE_NEVER`. Zero for
+   * `SHMDEV_SYNC_END`.
+   */
+  uint64_t deadline_ns;
+  /**
+   * Returned: the segment's generation, for an end of a WRITE range the one that it made.
+   */
+  uint64_t generation;
+  /**
+   * `SHMDEV_SYNC_BEGIN` or `SHMDEV_SYNC_END`.
+   */
+  uint32_t op;
+  /**
+   * `SHMDEV_ACCESS_READ` or `SHMDEV_ACCESS_WRITE`.
+   */
+  uint32_t access;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+  /**
+   * Returned: a set of `SHMDEV_STATUS_*` bits.
+   */
+  uint32_t status;
+};
+
+/**
+ * Facts about the device and this handle.
+ */
+#define SHMDEV_IOC_INFO _IOR(SHMDEV_IOC_TYPE, SHMDEV_INFO_NR, struct shmdev_info)
+
+/**
+ * The state of a segment.
+ */
+#define SHMDEV_IOC_STAT _IOWR(SHMDEV_IOC_TYPE, SHMDEV_STAT_NR, struct shmdev_stat)
+
+/**
+ * Begin or end an access to a byte range.
+ */
+#define SHMDEV_IOC_SYNC _IOWR(SHMDEV_IOC_TYPE, SHMDEV_SYNC_NR, struct shmdev_sync_range)
+
+/**
+ * Make a segment and attach this handle to it.
+ */
+#define SHMDEV_IOC_CREATE _IOWR(SHMDEV_IOC_TYPE, SHMDEV_CREATE_NR, struct shmdev_create)
+
+/**
+ * Attach this handle to a segment that exists.
+ */
+#define SHMDEV_IOC_OPEN _IOWR(SHMDEV_IOC_TYPE, SHMDEV_OPEN_NR, struct shmdev_open)
+
+/**
+ * Change owner, group or mode of a segment.
+ */
+#define SHMDEV_IOC_SET _IOW(SHMDEV_IOC_TYPE, SHMDEV_SET_NR, struct shmdev_set)
+
+/**
+ * Change the size of a segment.
+ */
+#define SHMDEV_IOC_RESIZE _IOW(SHMDEV_IOC_TYPE, SHMDEV_RESIZE_NR, struct shmdev_resize)
+
+/**
+ * Take a segment's name away, and its memory when nobody uses it any more.
+ */
+#define SHMDEV_IOC_REMOVE _IOW(SHMDEV_IOC_TYPE, SHMDEV_REMOVE_NR, struct shmdev_remove)
+
+/**
+ * The segments, some at a time.
+ */
+#define SHMDEV_IOC_LIST _IOWR(SHMDEV_IOC_TYPE, SHMDEV_LIST_NR, struct shmdev_list)
+
+/**
+ * Give up, for good, a part of what this handle may do.
+ */
+#define SHMDEV_IOC_RESTRICT _IOW(SHMDEV_IOC_TYPE, SHMDEV_RESTRICT_NR, struct shmdev_restrict)
+
+#endif /* SHMDEV_H */
