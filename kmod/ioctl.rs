@@ -157,6 +157,8 @@ fn create(handle: &Handle, argument: Argument) -> Result {
     let exclusive = arg.flags & uapi::CREATE_EXCLUSIVE != 0;
     let auto_remove = arg.flags & uapi::CREATE_AUTO_REMOVE != 0;
     handle.check_unattached()?;
+    // What cannot be returned is better not done.
+    argument.write(&arg)?;
 
     let mut created = false;
     // Only what is not there is allocated, and nothing is locked meanwhile.
@@ -198,6 +200,9 @@ fn open(handle: &Handle, argument: Argument) -> Result {
     if arg.reserved != 0 || matches!(selector, Selector::Handle) {
         return Err(EINVAL);
     }
+    handle.check_unattached()?;
+    // What cannot be returned is better not done.
+    argument.write(&arg)?;
     handle.attach_to(|attacher| match selector {
         Selector::Id(0) => handle.namespace.attach_default(attacher),
         _ => handle.namespace.attach(&selector, attacher),
@@ -240,7 +245,14 @@ fn resize(handle: &Handle, arg: &uapi::Resize) -> Result {
 
 fn remove(handle: &Handle, arg: &uapi::Remove) -> Result {
     let segment = managed(handle, &arg.target)?;
-    handle.namespace.remove(&segment)
+    handle.namespace.remove(&segment).map_err(|error| {
+        // By now the name is nobody's, or another segment's.
+        if arg.target.by == uapi::BY_NAME {
+            ENOENT
+        } else {
+            error
+        }
+    })
 }
 
 fn list(handle: &Handle, argument: Argument) -> Result {

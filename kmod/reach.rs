@@ -102,8 +102,6 @@ impl Reach {
             return Err(EINVAL);
         }
         let own_end = self.end.load(Acquire);
-        // "All of them" means what there is from here on.
-        let end = if len == u64::MAX { own_end } else { end };
         if offset < self.start()
             || offset >= own_end
             || end > own_end

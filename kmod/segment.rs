@@ -205,15 +205,22 @@ fn whole_pages(size: u64) -> Option<u64> {
 }
 
 /// A size that was asked for, in whole pages. Fails with `EINVAL` if it is 0 and with `ENOSPC` if
-/// it is above what one segment may have.
-fn permitted_bytes(size: u64) -> Result<u64> {
+/// it is above [`SIZE_MAX`].
+fn possible_bytes(size: u64) -> Result<u64> {
     if size == 0 {
         return Err(EINVAL);
     }
-    let limit = Limits::now().segment_bytes.min(SIZE_MAX);
     whole_pages(size)
-        .filter(|&bytes| bytes <= limit)
+        .filter(|&bytes| bytes <= SIZE_MAX)
         .ok_or(ENOSPC)
+}
+
+/// Fails with `ENOSPC` if no segment may have so many bytes.
+fn check_limit(bytes: u64) -> Result {
+    if bytes > Limits::now().segment_bytes {
+        return Err(ENOSPC);
+    }
+    Ok(())
 }
 
 impl Segment {
@@ -224,7 +231,8 @@ impl Segment {
     pub(crate) fn create(new: NewSegment<'_>) -> Result<Arc<Self>> {
         let (bytes, charge) = match new.usage {
             Some(usage) => {
-                let bytes = permitted_bytes(new.size)?;
+                let bytes = possible_bytes(new.size)?;
+                check_limit(bytes)?;
                 let account = Account {
                     usage: usage.clone(),
                     user: new.owners.creator_uid,
@@ -363,7 +371,7 @@ impl Segment {
     /// Fails with `EINVAL` if it is 0, with `EBUSY` if pages are to go while there is a mapping,
     /// with `ENOSPC` over a limit, and as [`Pages::resized`] does.
     pub(crate) fn resize(&self, size: u64) -> Result {
-        let bytes = permitted_bytes(size)?;
+        let bytes = possible_bytes(size)?;
         loop {
             let (_, old) = self.layout();
             let old_bytes = (old.count() as u64) << PAGE_SHIFT;
@@ -371,6 +379,9 @@ impl Segment {
                 return Err(EBUSY);
             }
             let grows_by = bytes.saturating_sub(old_bytes);
+            if grows_by > 0 {
+                check_limit(bytes)?;
+            }
             // Had before it is needed; given back if it is not.
             let more = self.charge_more(grows_by)?;
             let pages = if bytes == old_bytes {
@@ -390,10 +401,12 @@ impl Segment {
             if bytes < old_bytes && state.mappings > 0 {
                 return Err(EBUSY);
             }
-            if size < state.size {
-                // At most a page, and under the lock, so that nobody has grown it again and written
-                // there.
-                pages.zero(size as usize, bytes.saturating_sub(size) as usize);
+            // What comes to lie past the end, or lay there and does not any more: at most a page,
+            // and under the lock, so that nobody has grown it again and written there.
+            let end = size.min(state.size);
+            let rest = whole_pages(end).map_or(0, |whole| whole.saturating_sub(end));
+            if size != state.size {
+                pages.zero(end as usize, rest as usize);
             }
             state.size = size;
             state.pages = pages;
@@ -675,13 +688,22 @@ fn len_from(position: u64, reach: &Reach, size: u64, len: usize) -> Result<usize
 impl Mapped for Segment {
     fn mapping_begins(&self) -> Arc<Pages> {
         let mut state = self.state.lock();
-        let before = state.note_user();
         state.mappings = state.mappings.saturating_add(1);
-        let (nattch, pages) = (state.mappings, state.pages.clone());
+        state.pages.clone()
+    }
+
+    fn mapping_failed(&self) {
+        let mut state = self.state.lock();
+        state.mappings = state.mappings.saturating_sub(1);
+    }
+
+    fn mapping_made(&self) {
+        let mut state = self.state.lock();
+        let before = state.note_user();
+        let nattch = state.mappings;
         drop(state);
         drop(before);
         trace::attach(self.id, nattch);
-        pages
     }
 
     fn mapping_copied(&self) {

@@ -27,14 +27,20 @@ use kernel::{
 /// long, take a lock under which user memory is accessed, or look at `current`: it may be another
 /// process.
 pub(crate) trait Mapped: Send + Sync + 'static {
-    /// A mapping comes into being by `mmap`. Returns the pages that it may show: at least these
-    /// must be kept until it is gone.
+    /// A mapping is about to come into being by `mmap`. Returns the pages that it may show: at
+    /// least these must be kept until `mapping_failed`, or `mapping_made` and `mapping_removed`.
     fn mapping_begins(&self) -> Arc<Pages>;
+
+    /// It did not.
+    fn mapping_failed(&self);
+
+    /// It did.
+    fn mapping_made(&self);
 
     /// A mapping came into being by `fork`, `mremap`, or because one was cut in two.
     fn mapping_copied(&self);
 
-    /// A mapping went, or failed to begin.
+    /// A mapping went.
     fn mapping_removed(&self);
 }
 
@@ -118,9 +124,10 @@ impl<'a> NewMapping<'a> {
             self.map_pages(&pages, &window)
         };
         if let Err(error) = mapped {
-            object.mapping_removed();
+            object.mapping_failed();
             return Err(error);
         }
+        object.mapping_made();
         let vma = self.0.as_ptr();
         // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing
         // fails, so `close` will be called once for it, and for each copy of which `open` is told.
