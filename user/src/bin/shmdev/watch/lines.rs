@@ -3,9 +3,11 @@
 //! A line for each change: for pipes, logs and programs.
 
 use std::io::{Write, stdout};
+use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use shmdev::Stat;
 
@@ -38,7 +40,7 @@ pub(super) fn run(watched: &Watched<'_>, accounts: &Accounts, interval: Duration
     });
     print(present)?;
     loop {
-        sleep(interval);
+        pause(interval)?;
         let next = watched.look()?;
         let now = SystemTime::now();
         print(between(&segments, &next).iter().map(|change| match as_json {
@@ -46,6 +48,22 @@ pub(super) fn run(watched: &Watched<'_>, accounts: &Accounts, interval: Duration
             false => Ok(describe(now, change, accounts)),
         }))?;
         segments = next;
+    }
+}
+
+/// Waits, but not for longer than there is somebody to read what comes.
+fn pause(interval: Duration) -> Result {
+    let stdout = stdout();
+    // Without events to wait for, poll reports that the reader has gone, and nothing else.
+    let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let timeout = PollTimeout::try_from(interval).unwrap_or(PollTimeout::MAX);
+    match poll(&mut fds, timeout) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Failure::ClosedPipe),
+        Err(_) => {
+            sleep(interval);
+            Ok(())
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 //! A view as lines of text that fit on the screen. Colour marks and never carries meaning. Pure.
 
+use std::time::Duration;
+
 use shmdev::Stat;
 
 use super::view::{Row, View};
@@ -109,29 +111,38 @@ fn cells(view: &View, row: &Row) -> Vec<String> {
         size(stat.size),
         mode(stat.mode),
         view.accounts.user(stat.uid),
-        stat.nattch.to_string(),
-        stat.handles.to_string(),
-        some(stat.holders),
-        some(stat.waiters),
+        some(stat.nattch),
+        some(stat.handles),
+        some(stat.holders.into()),
+        some(stat.waiters.into()),
         writes,
-        attached(stat),
+        attached(view, stat),
         state(stat).to_owned(),
     ]
 }
 
 /// Zeros are left out, so that what is there is seen.
-fn some(number: u32) -> String {
+fn some(number: u64) -> String {
     match number {
         0 => String::new(),
         number => number.to_string(),
     }
 }
 
-fn attached(stat: &Stat) -> String {
-    match (stat.attached, stat.last_pid) {
-        (Some(time), Some(pid)) => format!("{} by {pid}", local(time)),
-        (Some(time), None) => local(time),
-        (None, _) => String::new(),
+/// The time of day says enough of what happened less than half a day ago.
+fn attached(view: &View, stat: &Stat) -> String {
+    const LATELY: Duration = Duration::from_secs(12 * 3600);
+    let Some(time) = stat.attached else {
+        return String::new();
+    };
+    let age = view.looked.and_then(|now| now.duration_since(time).ok());
+    let when = match age {
+        Some(age) if age > LATELY => local(time),
+        _ => clock(time),
+    };
+    match stat.last_pid {
+        Some(pid) => format!("{when} by {pid}"),
+        None => when,
     }
 }
 
@@ -187,7 +198,7 @@ fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use shmdev::Info;
 
@@ -234,7 +245,7 @@ mod tests {
             screen[3],
             line(
                 Look::Waiting,
-                " 5  frames       4K  0600  root      7        0     1     2"
+                " 5  frames       4K  0600  root      7              1     2"
             )
         );
         let looks: Vec<Look> = screen[2..5].iter().map(|line| line.look).collect();
