@@ -4,14 +4,19 @@
 
 use std::error::Error;
 
-use shmdev::{Deadline, OpenOptions};
+use shmdev::{Deadline, SegmentOptions};
 
 /// As in `writer`.
 const MESSAGE: u64 = 4096;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let segment = OpenOptions::new().write(false).open_default()?;
-    let mapping = segment.map_range_read_only(0, MESSAGE as usize)?;
+    let segment = SegmentOptions::new()
+        .write(false)
+        .create(true)
+        .auto_remove(true)
+        .size(MESSAGE)
+        .open("lines")?;
+    let mapping = segment.map_read_only()?;
     eprintln!("waiting for a writer; end with ^C");
     loop {
         segment.wait_change(Deadline::Never)?;

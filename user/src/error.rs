@@ -175,6 +175,7 @@ impl From<AccessError> for io::Error {
 mod tests {
     use std::error::Error as _;
 
+    use super::sealed::Kind as _;
     use super::*;
 
     fn from_kernel<K: Kind>(operation: &str, errno: Errno) -> OpError<K> {
@@ -223,6 +224,62 @@ mod tests {
             assert_eq!(error.kind(), kind, "{errno}");
             assert_eq!(error.raw_os_error(), Some(errno as i32));
         }
+    }
+
+    /// The rows of `docs/abi.md` that can reach a caller of this crate.
+    #[test]
+    fn each_errno_of_the_abi_has_words_of_its_own() {
+        use Errno::*;
+        fn told<K: Kind + PartialEq>(operation: &str, errnos: &[Errno]) {
+            for errno in errnos {
+                let error: OpError<K> = from_kernel(operation, *errno);
+                assert!(error.kind().why().is_some(), "{operation} {errno:?}");
+            }
+        }
+        let target = [ENAMETOOLONG, ENOENT, EIDRM, EACCES];
+        told::<OpenErrorKind>("open", &[EACCES, ENOMEM, ENOSPC, EINVAL, ENOTTY]);
+        told::<StatErrorKind>("stat", &target);
+        told::<StatErrorKind>("stat by handle", &[ENOMEM, ENOSPC, EINTR, ENXIO, ENOTTY]);
+        told::<SetErrorKind>("set", &target);
+        told::<SetErrorKind>("set", &[EINVAL, EPERM, ENOTTY]);
+        told::<ResizeErrorKind>("resize", &target);
+        told::<ResizeErrorKind>("resize", &[EINVAL, EPERM, EBUSY, ENOSPC, ENOMEM, EINTR, ENOTTY]);
+        told::<RemoveErrorKind>("remove", &target);
+        told::<RemoveErrorKind>("remove", &[EINVAL, EPERM, ENOTTY]);
+        told::<ListErrorKind>("list", &[EACCES, ENOMEM, ENOTTY]);
+        told::<RestrictErrorKind>("restrict", &[EINVAL, EACCES, ENOTTY]);
+        told::<MapErrorKind>("map", &[EINVAL, EOVERFLOW, EACCES, EPERM, ENOMEM]);
+        told::<EndErrorKind>("unlock", &[ENOENT, EINVAL]);
+        told::<TransferErrorKind>("read", &[ENOSPC, EBADF, EACCES, EINVAL]);
+
+        for errno in [
+            EINVAL, EBUSY, EEXIST, EACCES, ENOSPC, ENOMEM, EINTR, ENXIO, ENOENT, EIDRM, ENOTTY,
+        ] {
+            assert_ne!(
+                OpenErrorKind::of_attaching(errno),
+                OpenErrorKind::Other,
+                "{errno:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn creating_and_opening_tell_the_device_from_the_segment() {
+        let create = |errno: Errno| {
+            let kind = OpenErrorKind::of_attaching(errno);
+            OpError::of_kind("create \"frames\"", kind, errno.into()).to_string()
+        };
+        assert_eq!(create(Errno::EEXIST), "create \"frames\": name exists (EEXIST)");
+        assert_eq!(
+            create(Errno::ENOSPC),
+            "create \"frames\": over a limit of the module: on segments, bytes of one, bytes of all or bytes a \
+             user (ENOSPC)"
+        );
+        assert_eq!(
+            OpenErrorKind::of_attaching(Errno::ENOENT),
+            OpenErrorKind::NoSegment
+        );
+        assert_eq!(OpenErrorKind::from_errno(Errno::ENOENT), OpenErrorKind::NotFound);
     }
 
     #[test]

@@ -120,12 +120,14 @@ fn remove_now(device: &Device, target: Target<'_>, force: bool) -> Result {
 }
 
 fn question(stat: &Stat) -> String {
+    let users = [(stat.nattch, "mapping"), (stat.handles, "handle")];
+    let users = users.iter().filter(|(number, _)| *number > 0);
+    let users: Vec<String> = users.map(|(number, thing)| count(*number, thing)).collect();
     format!(
-        "remove {} ({}), which has {} and {}?",
+        "remove {} ({}), which has {}?",
         named(stat),
         size(stat.size),
-        count(stat.nattch, "mapping"),
-        count(stat.handles, "handle")
+        users.join(" and ")
     )
 }
 
