@@ -152,7 +152,7 @@ fn a_creator_that_is_killed_leaves_nothing() {
             ready.open();
             loop {
                 if round % 2 == 0 {
-                    drop(Handle::rw().create(creation("", 48 * MIB)));
+                    Handle::rw().create(creation("", 48 * MIB)).unwrap();
                 } else {
                     handle.resize(THIS, 48 * MIB).unwrap();
                     handle.resize(THIS, 4096).unwrap();

@@ -59,6 +59,7 @@ mod wait;
 mod window;
 
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::harness::Test;
 use crate::sys::{self, Errno};
@@ -131,6 +132,16 @@ fn refused<T: Debug>(result: sys::Result<T>, errno: Errno) {
     match result {
         Err(error) if error == errno => (),
         other => panic!("expected {errno:?}, got {other:?}"),
+    }
+}
+
+/// Says that something has ended when it is dropped, also by a panic: whoever goes on until then does not go on for
+/// ever.
+struct EndOf<'a>(&'a AtomicBool);
+
+impl Drop for EndOf<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -7,8 +7,8 @@ use crate::harness::tests;
 use crate::sys::identity::{OpenNode, User};
 use crate::sys::segments::{name, remove};
 use crate::sys::{
-    BY_HANDLE, BY_ID, Errno, Handle, Open, PAGE, Resize, Result, SIZE, THIS, Target, by_id, by_name,
-    creation, poll,
+    BY_HANDLE, BY_ID, Errno, Handle, Open, PAGE, Resize, Result, SEGMENT_REMOVED, SIZE, THIS, Target, by_id,
+    by_name, creation, poll,
 };
 
 tests![
@@ -22,7 +22,7 @@ tests![
     a_name_that_nobody_has_is_enoent,
     an_id_that_nobody_has_is_enoent,
     an_anonymous_segment_is_enoent_by_its_id_except_for_stat,
-    a_removed_segment_is_eidrm_by_its_id,
+    a_removed_segment_is_eidrm_by_its_id_except_for_stat,
     a_handle_that_is_attached_is_ebusy,
     the_mode_against_the_handle_is_eacces,
     a_refused_open_leaves_the_handle_free,
@@ -197,15 +197,24 @@ fn an_anonymous_segment_is_enoent_by_its_id_except_for_stat() {
     assert_eq!((stat.size, stat.handles, stat.mode), (5000, 1, 0o600));
 }
 
-fn a_removed_segment_is_eidrm_by_its_id() {
+fn a_removed_segment_is_eidrm_by_its_id_except_for_stat() {
     let handle = Handle::creating("frames", 100);
     let target = by_id(handle.id());
+    let check = || {
+        for (call, outcome) in everywhere(target) {
+            let expected = if call == "STAT" { Ok(()) } else { Err(Errno::EIDRM) };
+            assert_eq!(outcome, expected, "{call}");
+        }
+    };
     remove("frames");
-    refused_everywhere(target, Errno::EIDRM);
+    check();
+    assert_eq!(Handle::ro().stat_of(target).unwrap().flags, SEGMENT_REMOVED);
     handle.pwrite(b"x", 0).expect("it goes on as before");
     // Another one of the name has another number.
     Handle::creating("frames", 100);
-    refused_everywhere(target, Errno::EIDRM);
+    check();
+    drop(handle);
+    refused_everywhere(target, Errno::ENOENT);
     remove("frames");
 }
 

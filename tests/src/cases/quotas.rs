@@ -130,7 +130,7 @@ fn a_limit_below_what_is_in_use_takes_nothing_away() {
     ] {
         let _limits = Limits::with(name, value);
         for handle in &handles {
-            handle.pwrite(b"x", 2 * PAGE as i64 - 1).unwrap();
+            handle.pwrite(b"x", 2 * PAGE as i64 - 2).unwrap();
             handle.resize(THIS, 2 * PAGE - 1).expect("no more than it has");
         }
         refused(anonymous(2 * PAGE).map(drop), Errno::ENOSPC);

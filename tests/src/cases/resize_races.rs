@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{READ, SHARED};
+use super::{EndOf, READ, SHARED};
 use crate::harness::tests;
 use crate::sys::segments::remove;
 use crate::sys::{
@@ -35,6 +35,7 @@ fn while_resizing(rounds: u64, during: impl Fn(&Handle) + Sync) {
                 }
             });
         }
+        let _end = EndOf(&done);
         let handle = Handle::of("frames");
         for round in 0..rounds {
             match handle.resize(THIS, 1 + round * 7919 % (PAGES * SMALL)) {
@@ -42,7 +43,6 @@ fn while_resizing(rounds: u64, during: impl Fn(&Handle) + Sync) {
                 Err(error) => panic!("{error}"),
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
     let stat = Handle::rw().stat_of(by_name("frames")).unwrap();
     assert_eq!((stat.nattch, stat.handles, stat.holders), (0, 0, 0));

@@ -71,11 +71,14 @@ impl User {
     }
 }
 
-/// Sets the effective ids and the supplementary groups; the saved user id must be root's.
+/// Sets the effective ids and the supplementary groups; the saved user id must be root's. Root has all capabilities
+/// afterwards that it is permitted.
 fn change(uid: u32, gid: u32, groups: &[u32]) {
     // SAFETY: the call takes integers.
     let root = unsafe { libc::setresuid(SAME, 0, SAME) };
     assert_eq!(root, 0, "setresuid: {}", Errno::last());
+    // Who was root all along, without them, does not get them back by becoming root.
+    set_effective(|permitted, _| permitted).expect("capset");
     set_groups(groups);
     // SAFETY: as above.
     let group = unsafe { libc::setresgid(SAME, gid, SAME) };
@@ -92,6 +95,16 @@ fn set_groups(groups: &[u32]) {
 
 /// Makes these capabilities, which this thread is permitted, the only ones in effect.
 pub(crate) fn set_effective_capabilities(capabilities: &[u32]) -> Result<()> {
+    set_effective(|_, half| {
+        capabilities
+            .iter()
+            .filter(|capability| **capability / 32 == half)
+            .fold(0, |set, capability| set | 1 << (capability % 32))
+    })
+}
+
+/// Puts those capabilities in effect that the function chooses of the permitted ones: the lower 32, then the upper.
+fn set_effective(choose: impl Fn(u32, u32) -> u32) -> Result<()> {
     /// `struct __user_cap_header_struct` of version 3.
     #[repr(C)]
     struct Header {
@@ -114,10 +127,7 @@ pub(crate) fn set_effective_capabilities(capabilities: &[u32]) -> Result<()> {
     // SAFETY: a header of version 3 goes with two halves; both outlive the call.
     Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
     for (index, half) in (0..).zip(&mut data) {
-        half.effective = capabilities
-            .iter()
-            .filter(|capability| **capability / 32 == index)
-            .fold(0, |set, capability| set | 1 << (capability % 32));
+        half.effective = choose(half.permitted, index);
     }
     // SAFETY: as above.
     Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)

@@ -3,7 +3,6 @@
 //! Processes in namespaces of their own: users, System V IPC, process numbers.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
 use super::process::{Gate, Process, unshare};
 use super::{Errno, Result};
@@ -34,13 +33,6 @@ pub(crate) fn in_ipc_namespace(body: impl FnOnce()) -> Process {
         unshare(libc::CLONE_NEWIPC).expect("an IPC namespace");
         body();
     })
-}
-
-/// The number of this process's IPC namespace.
-pub(crate) fn ipc_number() -> u64 {
-    std::fs::metadata("/proc/self/ns/ipc")
-        .expect("IPC namespaces")
-        .ino()
 }
 
 /// Something that keeps a namespace of this process: `ipc`, `user`, ...
