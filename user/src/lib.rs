@@ -48,6 +48,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("/dev/shmdev is a Linux device");
 
+mod change;
 mod cursor;
 mod deadline;
 mod device;
@@ -68,6 +69,7 @@ pub mod uapi;
 
 pub use zerocopy;
 
+pub use crate::change::{Change, Rights};
 pub use crate::cursor::Cursor;
 pub use crate::deadline::Deadline;
 pub use crate::device::{DEFAULT_PATH, Device, OpenOptions};
@@ -77,7 +79,6 @@ pub use crate::error::{
     RemoveErrorKind, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError, SetErrorKind,
     StatError, StatErrorKind, TransferError, TransferErrorKind,
 };
-pub use crate::manage::{Change, Rights};
 pub use crate::mapping::Mapping;
 pub use crate::memory::Atomic;
 pub use crate::name::{Name, NameError, Target};

@@ -9,102 +9,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 
+use crate::change::{Change, Rights};
 use crate::device::Device;
 use crate::error::{
     RemoveError, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError, SetErrorKind,
-    StatError,
+    StatError, errno,
 };
 use crate::name::{NameError, OWN, Target};
 use crate::segment::Segment;
 use crate::stat::{List, Stat};
 use crate::sys;
-use crate::uapi::{
-    self, ACCESS_READ, ACCESS_WRITE, Info, Remove, Resize, Restrict, SET_GID, SET_MODE, SET_UID, Set,
-};
-
-/// What to change of a segment: what is not named stays.
-///
-/// ```
-/// use shmdev::Change;
-///
-/// let change = Change::new().gid(100).mode(0o660);
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use = "it does nothing unless passed to `set`"]
-pub struct Change {
-    uid: Option<u32>,
-    gid: Option<u32>,
-    mode: Option<u32>,
-}
-
-impl Change {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The owner, as the caller's user namespace sees it. The creator stays the creator.
-    pub fn uid(self, uid: u32) -> Self {
-        Self {
-            uid: Some(uid),
-            ..self
-        }
-    }
-
-    /// The group, as the caller's user namespace sees it.
-    pub fn gid(self, gid: u32) -> Self {
-        Self {
-            gid: Some(gid),
-            ..self
-        }
-    }
-
-    /// The permission bits, 0 to 0o777.
-    pub fn mode(self, mode: u32) -> Self {
-        Self {
-            mode: Some(mode),
-            ..self
-        }
-    }
-
-    fn to_abi(self) -> Result<Set, SetErrorKind> {
-        if self == Self::default() {
-            return Err(SetErrorKind::Empty);
-        }
-        if self.mode.is_some_and(|mode| mode > 0o777) {
-            return Err(SetErrorKind::InvalidMode);
-        }
-        let field = |value: Option<u32>, bit| value.map_or(0, |_| bit);
-        Ok(Set {
-            fields: field(self.uid, SET_UID) | field(self.gid, SET_GID) | field(self.mode, SET_MODE),
-            uid: self.uid.unwrap_or_default(),
-            gid: self.gid.unwrap_or_default(),
-            mode: self.mode.unwrap_or_default(),
-            ..Set::default()
-        })
-    }
-}
-
-/// What a handle may do with the bytes of its segment; see [`Segment::restrict`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rights {
-    /// Read them, map them read-only, hold READ ranges.
-    Read,
-    /// Write them with `write`, hold WRITE ranges. Every mapping needs the right to read.
-    Write,
-    /// All of it.
-    ReadWrite,
-}
-
-impl Rights {
-    pub(crate) fn to_abi(self) -> u32 {
-        match self {
-            Self::Read => ACCESS_READ,
-            Self::Write => ACCESS_WRITE,
-            Self::ReadWrite => ACCESS_READ | ACCESS_WRITE,
-        }
-    }
-}
+use crate::uapi::{self, Info, Remove, Resize, Restrict, Set};
 
 impl Device {
     /// What the device says now: [`Info`] with the limits and what of them is used up.
@@ -278,7 +193,8 @@ impl Segment {
     /// [`Invalid`](RestrictErrorKind::Invalid) and [`Wider`](RestrictErrorKind::Wider).
     pub fn restrict(&mut self, range: impl RangeBounds<u64>, rights: Rights) -> Result<(), RestrictError> {
         let request = window(&range, rights).ok_or_else(|| {
-            let operation = format!("restrict to {:?}..{:?}", range.start_bound(), range.end_bound());
+            let (start, end) = (edge(range.start_bound()), edge(range.end_bound()));
+            let operation = format!("restrict to {start}..{end}");
             RestrictError::refused(operation, RestrictErrorKind::Invalid, Errno::EINVAL)
         })?;
         match sys::restrict(self.as_fd(), &request) {
@@ -317,7 +233,17 @@ fn set(fd: BorrowedFd<'_>, operation: Arguments<'_>, about: About, change: Chang
     let request = change
         .to_abi()
         .map_err(|kind| SetError::refused(operation, kind, Errno::EINVAL))?;
-    sys::set(fd, &Set { target, ..request }).map_err(|error| SetError::new(operation, error))
+    sys::set(fd, &Set { target, ..request }).map_err(|error| match errno(&error) {
+        // The kernel has one errno for both.
+        Errno::EINVAL if is_default(fd, target) => {
+            SetError::of_kind(operation, SetErrorKind::DefaultSegment, error)
+        }
+        _ => SetError::new(operation, error),
+    })
+}
+
+fn is_default(fd: BorrowedFd<'_>, target: uapi::Target) -> bool {
+    sys::stat(fd, target).is_ok_and(|stat| stat.target.id == 0)
 }
 
 fn resize(fd: BorrowedFd<'_>, operation: Arguments<'_>, about: About, size: u64) -> Result<(), ResizeError> {
@@ -337,6 +263,14 @@ fn resize(fd: BorrowedFd<'_>, operation: Arguments<'_>, about: About, size: u64)
 fn remove(fd: BorrowedFd<'_>, operation: Arguments<'_>, about: About) -> Result<(), RemoveError> {
     let target = about.map_err(|error| RemoveError::of_name(operation, error))?;
     sys::remove(fd, &Remove { target }).map_err(|error| RemoveError::new(operation, error))
+}
+
+/// As it is written in a range.
+fn edge(bound: Bound<&u64>) -> String {
+    match bound {
+        Bound::Included(at) | Bound::Excluded(at) => at.to_string(),
+        Bound::Unbounded => String::new(),
+    }
 }
 
 /// The request for a window; `None` when it is empty or does not fit.
@@ -363,19 +297,6 @@ fn window(range: &impl RangeBounds<u64>, rights: Rights) -> Option<Restrict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_change_is_what_the_abi_says() {
-        let set = Change::new().gid(100).mode(0o660).to_abi().unwrap();
-        assert_eq!((set.fields, set.uid, set.gid, set.mode), (6, 0, 100, 0o660));
-        let set = Change::new().uid(0).to_abi().unwrap();
-        assert_eq!((set.fields, set.uid), (1, 0));
-        assert_eq!(Change::new().to_abi(), Err(SetErrorKind::Empty));
-        assert_eq!(
-            Change::new().mode(0o1000).to_abi(),
-            Err(SetErrorKind::InvalidMode)
-        );
-    }
 
     #[test]
     fn a_window_is_what_the_abi_says() {

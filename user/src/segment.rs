@@ -11,10 +11,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use crate::change::Rights;
 use crate::deadline::Deadline;
 use crate::device::{Device, OpenOptions};
 use crate::error::{MapError, MapErrorKind, OpenError, PollError, PollErrorKind};
-use crate::manage::Rights;
 use crate::mapping::Mapping;
 use crate::name::{OWN, Target};
 use crate::options::SegmentOptions;

@@ -178,8 +178,10 @@ kinds! {
         Empty => "nothing to change; give an owner, a group or a mode",
         /// `EINVAL`: the mode is above 0o777.
         InvalidMode => MODE,
-        /// `EINVAL`: it is the default segment, or the user namespace does not know the new owner or group.
-        Invalid: EINVAL => "the default segment cannot be changed, nor given to somebody whom this user namespace does not know",
+        /// `EINVAL`: the default segment stays as it is.
+        DefaultSegment => "the default segment keeps its owner and mode",
+        /// `EINVAL`: the caller's user namespace does not know the new owner or group.
+        UnknownOwner: EINVAL => "this user namespace does not know that owner or group",
         /// `ENOENT`: there is no segment of that name or id, or it is an anonymous one's.
         NotFound: ENOENT => NO_SEGMENT,
         /// `EIDRM`: the segment with that id was removed.
