@@ -9,6 +9,7 @@ mod access;
 mod arguments;
 mod charge;
 mod compat;
+mod compat_segments;
 mod counter;
 mod create;
 mod creation_races;
@@ -54,6 +55,7 @@ mod stat;
 mod sync;
 mod threads;
 mod time_namespace;
+mod tracepoints;
 mod userns;
 mod wait;
 mod window;
@@ -99,6 +101,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     list::TESTS,
     stat::TESTS,
     debugfs::TESTS,
+    tracepoints::TESTS,
     sync::TESTS,
     limits::TESTS,
     access::TESTS,
@@ -112,6 +115,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     model::TESTS,
     counter::TESTS,
     compat::TESTS,
+    compat_segments::TESTS,
     library::TESTS,
     log::TESTS,
     python::TESTS,

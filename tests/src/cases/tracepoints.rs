@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Tracepoints: every event shows, with what it is about, in the order in which things happen.
+
+use super::refused;
+use crate::harness::tests;
+use crate::sys::identity::{OpenNode, User};
+use crate::sys::module::{self, Reloaded};
+use crate::sys::process::until;
+use crate::sys::segments::remove;
+use crate::sys::tracing::{Event, Trace};
+use crate::sys::{
+    ACCESS_READ, ACCESS_WRITE, Create, DEADLINE_NEVER, Errno, Handle, PAGE, Process, THIS, creation, in_ms,
+};
+
+tests![
+    creation_opening_and_removal_are_traced needs [Tracepoints],
+    mappings_are_traced needs [Tracepoints],
+    ranges_are_traced_with_their_outcome needs [Tracepoints],
+    waiting_is_traced_when_it_ends needs [Tracepoints],
+    a_segment_that_goes_by_itself_is_traced_as_removed needs [Tracepoints],
+    what_is_refused_is_no_event needs [Tracepoints],
+    nothing_is_traced_when_nobody_listens needs [Tracepoints],
+    unloading_while_events_are_on_is_safe needs [Tracepoints, ModuleFile],
+];
+
+/// The names of events.
+fn names(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.name.as_str()).collect()
+}
+
+fn creation_opening_and_removal_are_traced() {
+    let _node = OpenNode::new();
+    let trace = Trace::new();
+    let handle = User::new(1000, 1000).act(|| {
+        let handle = Handle::rw();
+        let create = Create {
+            mode: 0o640,
+            ..creation("frames", 5000)
+        };
+        handle.create(create).unwrap();
+        handle
+    });
+    let other = Handle::of("frames");
+    let anonymous = Handle::creating("", 100);
+    remove("frames");
+    let events = trace.events();
+    assert_eq!(
+        names(&events),
+        ["create", "open", "open", "create", "open", "remove"]
+    );
+    let [create, open, other_open, nameless, _, removal] = events.try_into().unwrap();
+    let id = handle.id() as i64;
+    assert_eq!(create.pid, std::process::id());
+    assert_eq!((create.number("id"), create.field("name")), (id, "frames"));
+    assert_eq!((create.number("size"), create.field("mode")), (5000, "0640"));
+    assert_eq!(create.number("uid"), 1000);
+    for (event, handle) in [(open, &handle), (other_open, &other)] {
+        let token = handle.info().unwrap().token;
+        assert_eq!((event.number("id"), event.number("token")), (id, token.into()));
+    }
+    assert_eq!(nameless.number("id"), anonymous.id() as i64);
+    assert!(["", "-"].contains(&nameless.field("name")), "{nameless:?}");
+    assert_eq!((removal.number("id"), removal.field("name")), (id, "frames"));
+}
+
+fn mappings_are_traced() {
+    let handle = Handle::creating("frames", 3 * PAGE as u64);
+    let trace = Trace::new();
+    let mapping = handle.window(0, 3 * PAGE);
+    mapping.unmap(PAGE, PAGE).unwrap();
+    Process::fork(|| ()).join();
+    drop(mapping);
+    let events = trace.events();
+    let id = handle.id() as i64;
+    let seen: Vec<_> = events
+        .iter()
+        .map(|event| {
+            assert_eq!(event.number("id"), id);
+            (event.name.as_str(), event.number("nattch"))
+        })
+        .collect();
+    // Mapped, cut in two, copied by fork, given back by the child, and by its parent.
+    assert_eq!(seen.first(), Some(&("attach", 1)));
+    assert_eq!(seen.last(), Some(&("detach", 0)));
+    let count = |name| seen.iter().filter(|(event, _)| *event == name).count();
+    assert_eq!(count("attach"), count("detach"));
+    let mut now = 0;
+    for (name, nattch) in seen {
+        now += if name == "attach" { 1 } else { -1 };
+        assert_eq!(nattch, now);
+    }
+    remove("frames");
+}
+
+fn ranges_are_traced_with_their_outcome() {
+    let (one, other) = (Handle::creating("frames", 5000), Handle::of("frames"));
+    let trace = Trace::new();
+    one.begin(ACCESS_WRITE, 100, 50, 0).unwrap();
+    refused(other.begin(ACCESS_READ, 0, 4096, 0), Errno::EAGAIN);
+    refused(other.begin(ACCESS_READ, 0, 4096, in_ms(1)), Errno::ETIMEDOUT);
+    refused(one.begin(ACCESS_READ, 149, 1, 0), Errno::EDEADLK);
+    one.end(ACCESS_WRITE, 100, 50).unwrap();
+    other.begin(ACCESS_READ, 0, 4096, 0).unwrap();
+    other.end(ACCESS_READ, 0, 4096).unwrap();
+    let [first, second] = [&one, &other].map(|handle| i64::from(handle.info().unwrap().token));
+    let expected: [(&str, i64, i64, i64, &str, Option<i32>); 7] = [
+        ("lock", first, 100, 150, "write", Some(0)),
+        ("lock", second, 0, 4096, "read", Some(-libc::EAGAIN)),
+        ("lock", second, 0, 4096, "read", Some(-libc::ETIMEDOUT)),
+        ("lock", first, 149, 150, "read", Some(-libc::EDEADLK)),
+        ("unlock", first, 100, 150, "write", None),
+        ("lock", second, 0, 4096, "read", Some(0)),
+        ("unlock", second, 0, 4096, "read", None),
+    ];
+    let events = trace.events();
+    assert_eq!(events.len(), expected.len(), "{events:?}");
+    for (event, (name, token, start, end, access, ret)) in events.iter().zip(expected) {
+        assert_eq!(event.name, name);
+        assert_eq!(
+            (event.number("id"), event.number("token")),
+            (one.id() as i64, token)
+        );
+        assert_eq!((event.number("start"), event.number("end")), (start, end));
+        assert_eq!(event.field("access"), access);
+        if let Some(ret) = ret {
+            assert_eq!(event.number("ret"), ret.into(), "{event:?}");
+        }
+    }
+    remove("frames");
+}
+
+fn waiting_is_traced_when_it_ends() {
+    let (holder, handle) = (Handle::creating("frames", 100), Handle::of("frames"));
+    holder.begin(ACCESS_WRITE, 0, 10, 0).unwrap();
+    let trace = Trace::new();
+    let waiter = Process::fork(|| {
+        handle.begin(ACCESS_WRITE, 5, 10, DEADLINE_NEVER).unwrap();
+        handle.end(ACCESS_WRITE, 5, 10).unwrap();
+    });
+    until("it waits", || holder.stat().unwrap().waiters == 1);
+    assert_eq!(names(&trace.events()), [""; 0], "it waits still");
+    holder.end(ACCESS_WRITE, 0, 10).unwrap();
+    let pid = waiter.pid() as u32;
+    waiter.join();
+    let events = trace.events();
+    assert_eq!(names(&events), ["unlock", "lock", "unlock"]);
+    assert_eq!((events[1].pid, events[1].number("ret")), (pid, 0));
+    remove("frames");
+}
+
+fn a_segment_that_goes_by_itself_is_traced_as_removed() {
+    let trace = Trace::new();
+    let handle = Handle::creating("", 100);
+    let id = handle.id() as i64;
+    trace.clear();
+    drop(handle);
+    let events = trace.events();
+    assert_eq!(names(&events), ["remove"]);
+    assert_eq!(events[0].number("id"), id);
+    // Removed by name and then let go: once.
+    let handle = Handle::creating("frames", 100);
+    trace.clear();
+    remove("frames");
+    drop(handle);
+    assert_eq!(names(&trace.events()), ["remove"]);
+}
+
+fn what_is_refused_is_no_event() {
+    let handle = Handle::creating("frames", 100);
+    let trace = Trace::new();
+    refused(Handle::rw().create(creation("frames", 101)), Errno::EINVAL);
+    refused(Handle::rw().create(creation("a/b", 100)), Errno::EINVAL);
+    refused(Handle::rw().create(creation("", u64::MAX)), Errno::ENOSPC);
+    refused(handle.create(creation("other", 100)), Errno::EBUSY);
+    refused(handle.mmap(PAGE, super::READ, super::SHARED, 4096), Errno::EINVAL);
+    refused(handle.end(ACCESS_READ, 0, 1), Errno::ENOENT);
+    refused(handle.resize(THIS, 0), Errno::EINVAL);
+    handle.stat().unwrap();
+    handle.list().unwrap();
+    handle.pwrite(b"x", 0).unwrap();
+    assert_eq!(names(&trace.events()), [""; 0]);
+    remove("frames");
+}
+
+fn nothing_is_traced_when_nobody_listens() {
+    let trace = Trace::new();
+    trace.clear();
+    drop(Handle::creating("", 100));
+    assert!(!trace.events().is_empty());
+    drop(trace);
+    drop(Handle::creating("", 100));
+    assert_eq!(Trace::new().events(), []);
+}
+
+fn unloading_while_events_are_on_is_safe() {
+    let _module = Reloaded::afterwards();
+    for _ in 0..3 {
+        let trace = Trace::new();
+        let handle = Handle::creating("frames", 100);
+        drop(handle.window(0, PAGE));
+        drop(handle);
+        module::unload().expect("listening is no use of it");
+        // What is left of the events, if anything, can be looked at.
+        trace.text();
+        drop(trace);
+        module::load("").unwrap();
+    }
+}
