@@ -69,7 +69,7 @@ impl Change {
     }
 }
 
-/// What a handle may do with the bytes of its segment; see [`Segment::restrict`].
+/// What a handle may do with the bytes of its segment; see [`Segment::restrict`](crate::Segment::restrict).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rights {
     /// Read them, map them read-only, hold READ ranges.

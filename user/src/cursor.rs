@@ -78,7 +78,7 @@ impl<M: Borrow<Mapping>> Cursor<M> {
         self.position
     }
 
-    /// Length of the mapping in bytes.
+    /// Length of the mapping in bytes. It does not follow the segment when that is resized.
     pub fn size(&self) -> usize {
         self.mapping().len()
     }

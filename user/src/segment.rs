@@ -23,9 +23,9 @@ use crate::uapi::Info;
 
 /// A handle of the device, attached to a segment.
 ///
-/// It is a file of fixed size ([`Read`], [`Write`], [`Seek`], [`read_at`](Self::read_at),
-/// [`write_at`](Self::write_at)), memory ([`map`](Self::map)), a lock on byte ranges
-/// ([`begin_read`](Self::begin_read), [`begin_write`](Self::begin_write)) and a source of events
+/// It is a file of fixed size ([`Read`](std::io::Read), [`Write`](std::io::Write), [`Seek`](std::io::Seek),
+/// [`read_at`](Self::read_at), [`write_at`](Self::write_at)), memory ([`map`](Self::map)), a lock on byte
+/// ranges ([`begin_read`](Self::begin_read), [`begin_write`](Self::begin_write)) and a source of events
 /// ([`wait_change`](Self::wait_change), or its descriptor in `poll` and `epoll`).
 ///
 /// ```no_run
@@ -200,7 +200,8 @@ impl Segment {
     ///
     /// A handle sees the generation when it attaches, and by [`stat`](Self::stat), the begin and the end of
     /// ranges, and reads. This call does not see it: call one of those before waiting again. Writes of this
-    /// handle do not count. A signal does not end the wait.
+    /// handle do not count. A signal does not end the wait. A handle that somebody else has
+    /// [restricted](Self::restrict) to writing is told of nothing: give a deadline.
     ///
     /// ```no_run
     /// # use std::time::Duration;
