@@ -17,6 +17,7 @@ mod death;
 mod debugfs;
 mod fairness;
 mod faults;
+mod faults_of_segments;
 mod fdinfo;
 mod fork;
 mod hostile;
@@ -52,6 +53,7 @@ mod rights;
 mod seek;
 mod set;
 mod stat;
+mod stress;
 mod sync;
 mod threads;
 mod time_namespace;
@@ -120,8 +122,10 @@ pub(crate) const ALL: &[&[Test]] = &[
     log::TESTS,
     python::TESTS,
     module::TESTS,
+    stress::TESTS,
     memory::TESTS,
     faults::TESTS,
+    faults_of_segments::TESTS,
 ];
 
 const READ: i32 = libc::PROT_READ;

@@ -112,6 +112,11 @@ fn with_message<T>(byte: &mut u8, control: &mut Control, body: impl FnOnce(&mut 
 
 /// Sends a descriptor over a socket.
 pub(crate) fn send_fd(socket: &OwnedFd, fd: impl AsFd) {
+    try_send_fd(socket, fd, 0).expect("sendmsg");
+}
+
+/// As [`send_fd`], with these `MSG_` flags, when failing is to be expected.
+pub(crate) fn try_send_fd(socket: &OwnedFd, fd: impl AsFd, flags: i32) -> Result<()> {
     let (mut byte, mut control) = (1, Control([0; 24]));
     let header = libc::cmsghdr {
         cmsg_len: 20,
@@ -124,19 +129,25 @@ pub(crate) fn send_fd(socket: &OwnedFd, fd: impl AsFd) {
     control.0[16..20].copy_from_slice(&fd.as_fd().as_raw_fd().to_ne_bytes());
     let sent = with_message(&mut byte, &mut control, |message| {
         // SAFETY: everything the message points to outlives the call.
-        Errno::result(unsafe { libc::sendmsg(socket.as_raw_fd(), message, 0) })
+        Errno::result(unsafe { libc::sendmsg(socket.as_raw_fd(), message, flags) })
     });
-    assert_eq!(sent, Ok(1), "sendmsg");
+    sent.map(|count| assert_eq!(count, 1, "sendmsg"))
 }
 
 /// Receives a descriptor from a socket.
 pub(crate) fn receive_fd(socket: &OwnedFd) -> OwnedFd {
+    try_receive_fd(socket, 0).expect("recvmsg")
+}
+
+/// As [`receive_fd`], with these `MSG_` flags, when failing is to be expected.
+pub(crate) fn try_receive_fd(socket: &OwnedFd, flags: i32) -> Result<OwnedFd> {
     let (mut byte, mut control) = (0, Control([0; 24]));
     let received = with_message(&mut byte, &mut control, |message| {
         // SAFETY: everything the message points to outlives the call.
-        Errno::result(unsafe { libc::recvmsg(socket.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC) })
+        let flags = libc::MSG_CMSG_CLOEXEC | flags;
+        Errno::result(unsafe { libc::recvmsg(socket.as_raw_fd(), message, flags) })
     });
-    assert_eq!(received, Ok(1), "recvmsg");
+    assert_eq!(received?, 1, "recvmsg");
     let [a, b, c, d] = [16, 17, 18, 19].map(|index| control.0[index]);
-    owned(i32::from_ne_bytes([a, b, c, d]))
+    Ok(owned(i32::from_ne_bytes([a, b, c, d])))
 }

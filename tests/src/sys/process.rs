@@ -19,6 +19,17 @@ pub(crate) enum End {
     Signal(i32),
 }
 
+impl End {
+    /// What `waitpid` said of a process that has ended.
+    fn of(status: i32) -> End {
+        if libc::WIFEXITED(status) {
+            End::Exit(libc::WEXITSTATUS(status))
+        } else {
+            End::Signal(libc::WTERMSIG(status))
+        }
+    }
+}
+
 /// A forked child. Killed and reaped when dropped before it has been joined.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -74,6 +85,18 @@ impl Process {
         assert_eq!(self.wait(), End::Exit(0), "process {pid} of the test");
     }
 
+    /// How the child ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<End> {
+        let mut status = 0;
+        // SAFETY: `status` outlives the call.
+        let result = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) };
+        if Errno::result(result).expect("waitpid") == 0 {
+            return None;
+        }
+        self.reaped = true;
+        Some(End::of(status))
+    }
+
     /// Kills the child and waits until it is gone with all it had.
     pub(crate) fn kill(self) {
         self.signal(libc::SIGKILL);
@@ -100,11 +123,7 @@ impl Process {
             }
         }
         self.reaped = true;
-        if libc::WIFEXITED(status) {
-            End::Exit(libc::WEXITSTATUS(status))
-        } else {
-            End::Signal(libc::WTERMSIG(status))
-        }
+        End::of(status)
     }
 }
 
@@ -121,6 +140,13 @@ impl Drop for Process {
 pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit does not return.
     unsafe { libc::_exit(status) }
+}
+
+/// Ends this process as others would who have had enough of it.
+pub(crate) fn kill_myself() -> ! {
+    // SAFETY: the call takes an integer.
+    unsafe { libc::raise(libc::SIGKILL) };
+    unreachable!("SIGKILL kills")
 }
 
 /// Ends this thread as the kernel knows it, and no other, even if it is the first.
