@@ -86,9 +86,7 @@ impl Operations for Handle {
         }
         let segment = self.segment()?;
         let window = mapping.window();
-        let covered = self
-            .reach
-            .covers_pages(window.first, window.count, segment.size());
+        let covered = self.reach.covers_pages(window.first, window.count);
         if !covered || !self.reach.reads() || (mapping.is_writable() && !self.reach.writes()) {
             return Err(EACCES);
         }

@@ -71,6 +71,29 @@ pub(crate) struct Handle {
 struct Inner {
     /// One for each process that has begun a range, until it exits or the file is released.
     watches: KVec<ExitWatch<Handle>>,
+    /// There is a [`Claim`].
+    claimed: bool,
+}
+
+/// The right to attach a handle, without a lock while that takes its time.
+pub(crate) struct Claim<'a>(&'a Handle);
+
+impl Claim<'_> {
+    /// On whose behalf.
+    pub(crate) fn attacher(&self) -> Attacher {
+        self.0.attacher()
+    }
+
+    /// Attaches it to a segment that counts it already.
+    pub(crate) fn attach(self, segment: Arc<Segment>) {
+        self.0.populate(segment);
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.0.inner.lock().claimed = false;
+    }
 }
 
 impl Inner {
@@ -119,49 +142,52 @@ impl Handle {
     }
 
     /// The segment that the handle is attached to, which from now on is one: the default one unless
-    /// it was another before. Fails as [`Namespace::attach_default`] does.
+    /// it was another before.
+    ///
+    /// Fails as [`Namespace::attach_default`] does, and with `EBUSY` while [`Handle::claim`] is in
+    /// effect.
     pub(crate) fn segment(&self) -> Result<&Arc<Segment>> {
-        loop {
-            if let Some(segment) = self.attached() {
-                return Ok(segment);
+        if self.attached().is_none() {
+            let inner = self.inner.lock();
+            if inner.claimed {
+                return Err(EBUSY);
             }
-            let attached = self.attach_to(|attacher| self.namespace.attach_default(attacher));
             // Somebody else may have been faster.
-            attached.or_else(|error| if error == EBUSY { Ok(()) } else { Err(error) })?;
+            if self.attached().is_none() {
+                self.populate(self.namespace.attach_default(self.attacher())?);
+            }
         }
+        self.attached().ok_or(EBUSY)
     }
 
-    /// Attaches the handle to what `attach` returns, which has counted it already.
-    ///
-    /// Fails with `EBUSY` if it is attached, and as `attach` does.
-    pub(crate) fn attach_to(
-        &self,
-        attach: impl FnOnce(Attacher) -> Result<Arc<Segment>>,
-    ) -> Result {
-        let _inner = self.inner.lock();
-        self.check_unattached()?;
-        let segment = attach(Attacher {
+    /// Sets the segment. Under the lock, or with a claim, nobody else does: so it is empty.
+    fn populate(&self, segment: Arc<Segment>) {
+        self.seen.set(segment.generation());
+        self.segment.populate(segment);
+    }
+
+    fn attacher(&self) -> Attacher {
+        Attacher {
             token: self.token.get(),
             mode: self.mode,
-        })?;
-        self.seen.set(segment.generation());
-        // Under the lock nobody else does this, so it is empty.
-        self.segment.populate(segment);
-        Ok(())
+        }
     }
 
-    /// Fails with `EBUSY` if the handle is attached.
-    pub(crate) fn check_unattached(&self) -> Result {
-        if self.attached().is_some() {
+    /// The right to attach the handle. Fails with `EBUSY` if it is attached, or somebody else has
+    /// that right.
+    pub(crate) fn claim(&self) -> Result<Claim<'_>> {
+        let mut inner = self.inner.lock();
+        if inner.claimed || self.attached().is_some() {
             return Err(EBUSY);
         }
-        Ok(())
+        inner.claimed = true;
+        Ok(Claim(self))
     }
 
     /// Narrows what the handle can reach, as [`Reach::narrow`] does.
-    pub(crate) fn narrow(&self, offset: u64, len: u64, access: u32) -> Result {
+    pub(crate) fn narrow(&self, start: u64, end: u64, access: u32) -> Result {
         let _inner = self.inner.lock();
-        self.reach.narrow(offset, len, access)
+        self.reach.narrow(start, end, access)
     }
 
     /// Sees to it that what the current process begins will be dropped when it exits.
@@ -193,6 +219,7 @@ impl Handle {
         if let Some(segment) = self.attached() {
             segment.handle_released(self.token.get());
             self.namespace.release(segment);
+            self.device.registry.forget_if_over(&self.namespace);
         }
     }
 }

@@ -234,6 +234,12 @@ static int shmdev_text_show(struct seq_file *lines, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(shmdev_text);
 
+bool shmdev_seq_is_full(const struct seq_file *lines);
+bool shmdev_seq_is_full(const struct seq_file *lines)
+{
+	return lines->count == lines->size;
+}
+
 void shmdev_debugfs_file(const char *name, struct dentry *directory, void *text);
 void shmdev_debugfs_file(const char *name, struct dentry *directory, void *text)
 {

@@ -15,7 +15,8 @@ use crate::{
         park::Deadline, //
     },
     name::Name,
-    registry::Selector,
+    reach::Reach,
+    registry::Creation,
     segment::{
         Change,
         Segment, //
@@ -24,6 +25,7 @@ use crate::{
         Access,
         Range, //
     },
+    target::Selector,
     uapi, //
 };
 use kernel::{
@@ -114,7 +116,8 @@ fn managed(handle: &Handle, target: &uapi::Target) -> Result<Arc<Segment>> {
         return Err(EACCES);
     }
     let segment = match selector {
-        Selector::Handle => handle.segment()?.clone(),
+        // Without one it would be the default one, for which this is the error, too.
+        Selector::Handle => handle.attached().ok_or(EINVAL)?.clone(),
         other => handle.namespace.find_for_all(&other)?,
     };
     if segment.is_default() {
@@ -143,7 +146,11 @@ fn stat(handle: &Handle, argument: Argument) -> Result {
             Ok(())
         }
         _ if handle.reach.is_restricted() => Err(EACCES),
-        other => argument.write(&handle.namespace.find(&other)?.stat()),
+        other => {
+            // Nobody's segment is kept while user memory is waited for.
+            let stat = handle.namespace.find(&other)?.stat();
+            argument.write(&stat)
+        }
     }
 }
 
@@ -154,43 +161,26 @@ fn create(handle: &Handle, argument: Argument) -> Result {
     if arg.flags & !known != 0 || arg.reserved != 0 || arg.mode > 0o777 || arg.size == 0 {
         return Err(EINVAL);
     }
-    let exclusive = arg.flags & uapi::CREATE_EXCLUSIVE != 0;
-    let auto_remove = arg.flags & uapi::CREATE_AUTO_REMOVE != 0;
-    handle.check_unattached()?;
+    let claim = handle.claim()?;
     // What cannot be returned is better not done.
     argument.write(&arg)?;
-
-    let mut created = false;
-    // Only what is not there is allocated, and nothing is locked meanwhile.
-    let attached = handle.attach_to(|attacher| {
-        let there = name.as_ref().map(|name| {
-            handle
-                .namespace
-                .attach_existing(name, exclusive, arg.size, attacher)
-        });
-        there.transpose()?.flatten().ok_or(ENOENT)
-    });
-    match attached {
-        Err(error) if error == ENOENT => {
-            // CAST: At most 0777.
-            let mode = arg.mode as u16;
-            let new = handle
-                .namespace
-                .new_segment(name, arg.size, mode, auto_remove)?;
-            handle.attach_to(|attacher| {
-                let segment = handle
-                    .namespace
-                    .attach_new(&new, exclusive, arg.size, attacher)?;
-                created = Arc::ptr_eq(&segment, &new);
-                Ok(segment)
-            })?;
-        }
-        other => other?,
-    }
-    let segment = handle.segment()?;
-    arg.size = segment.size();
-    arg.id = segment.id();
-    arg.status = if created { uapi::STATUS_CREATED } else { 0 };
+    let creation = Creation {
+        name,
+        size: arg.size,
+        // CAST: At most 0777.
+        mode: arg.mode as u16,
+        exclusive: arg.flags & uapi::CREATE_EXCLUSIVE != 0,
+        auto_remove: arg.flags & uapi::CREATE_AUTO_REMOVE != 0,
+    };
+    let attached = handle.namespace.create(&creation, claim.attacher())?;
+    arg.size = attached.segment.size();
+    arg.id = attached.segment.id();
+    arg.status = if attached.created {
+        uapi::STATUS_CREATED
+    } else {
+        0
+    };
+    claim.attach(attached.segment);
     argument.write(&arg)
 }
 
@@ -200,17 +190,18 @@ fn open(handle: &Handle, argument: Argument) -> Result {
     if arg.reserved != 0 || matches!(selector, Selector::Handle) {
         return Err(EINVAL);
     }
-    handle.check_unattached()?;
+    let claim = handle.claim()?;
     // What cannot be returned is better not done.
     argument.write(&arg)?;
-    handle.attach_to(|attacher| match selector {
-        Selector::Id(0) => handle.namespace.attach_default(attacher),
-        _ => handle.namespace.attach(&selector, attacher),
-    })?;
-    let stat = handle.segment()?.stat();
-    arg.target.name = stat.target.name;
-    arg.target.id = stat.target.id;
-    arg.size = stat.size;
+    let segment = match selector {
+        Selector::Id(0) => handle.namespace.attach_default(claim.attacher())?,
+        _ => handle.namespace.attach(&selector, claim.attacher())?,
+    };
+    let name = segment.name().map(Name::field);
+    arg.target.name = name.unwrap_or([0; uapi::NAME_SIZE]);
+    arg.target.id = segment.id();
+    arg.size = segment.size();
+    claim.attach(segment);
     argument.write(&arg)
 }
 
@@ -266,25 +257,28 @@ fn list(handle: &Handle, argument: Argument) -> Result {
     if handle.reach.is_restricted() {
         return Err(EACCES);
     }
+    let mut stats = KVec::with_capacity(uapi::LIST_MAX, GFP_KERNEL)?;
     let mut segments = KVec::with_capacity(uapi::LIST_MAX, GFP_KERNEL)?;
     let next = handle.namespace.list(cursor, &mut segments);
-    // Field by field: the whole would be too large for the stack.
+    for segment in segments.iter() {
+        stats.push(segment.stat(), GFP_KERNEL)?;
+    }
+    // Nobody's segment is kept while user memory is waited for.
+    drop(segments);
     let mut writer = argument.slice::<uapi::List>().writer();
     writer.write(&next)?;
-    writer.write(&u32::try_from(segments.len())?)?;
+    writer.write(&u32::try_from(stats.len())?)?;
     writer.write(&flags)?;
-    for segment in segments.iter() {
-        writer.write(&segment.stat())?;
-    }
-    Ok(())
+    stats.iter().try_for_each(|stat| writer.write(stat))
 }
 
 fn restrict(handle: &Handle, arg: &uapi::Restrict) -> Result {
     if arg.flags != 0 {
         return Err(EINVAL);
     }
+    let (start, end) = Reach::parse(arg.offset, arg.len, arg.access)?;
     handle.segment()?;
-    handle.narrow(arg.offset, arg.len, arg.access)
+    handle.narrow(start, end, arg.access)
 }
 
 fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result {
@@ -322,7 +316,7 @@ fn sync_begin(
         Access::Read => reach.reads(),
         Access::Write => reach.writes(),
     };
-    if !allowed || !reach.covers(range.start, range.end, segment.size()) {
+    if !allowed || !reach.covers(range.start, range.end) {
         return Err(EACCES);
     }
     Handle::watch_current_process(handle)?;

@@ -16,25 +16,28 @@ static unsigned long long max_segment_bytes = 1ULL << 40;
 module_param(max_segment_bytes, ullong, 0644);
 MODULE_PARM_DESC(max_segment_bytes, "Bytes of one segment (default 2^40)");
 
-static unsigned long long max_total_bytes;
+/* Not given: half of the memory, and a quarter. */
+#define SHMDEV_NOT_GIVEN U64_MAX
+
+static unsigned long long max_total_bytes = SHMDEV_NOT_GIVEN;
 module_param(max_total_bytes, ullong, 0644);
 MODULE_PARM_DESC(max_total_bytes,
-		 "Bytes of all segments (default, and for 0 at load: half of the memory)");
+		 "Bytes of all segments (default: half of the memory)");
 
-static unsigned long long max_bytes_per_uid;
+static unsigned long long max_bytes_per_uid = SHMDEV_NOT_GIVEN;
 module_param(max_bytes_per_uid, ullong, 0644);
 MODULE_PARM_DESC(max_bytes_per_uid,
-		 "Bytes of all segments that one user created (default, and for 0 at load: half of the memory)");
+		 "Bytes of all segments that one user created (default: a quarter of the memory)");
 
 void shmdev_limits_settle(void);
 void shmdev_limits_settle(void)
 {
-	unsigned long long half = (unsigned long long)(totalram_pages() / 2) << PAGE_SHIFT;
+	unsigned long long pages = totalram_pages();
 
-	if (!max_total_bytes)
-		max_total_bytes = half;
-	if (!max_bytes_per_uid)
-		max_bytes_per_uid = half;
+	if (max_total_bytes == SHMDEV_NOT_GIVEN)
+		max_total_bytes = pages / 2 << PAGE_SHIFT;
+	if (max_bytes_per_uid == SHMDEV_NOT_GIVEN)
+		max_bytes_per_uid = pages / 4 << PAGE_SHIFT;
 }
 
 u64 shmdev_max_segments(void);

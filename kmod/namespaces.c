@@ -57,7 +57,7 @@ u32 shmdev_current_egid(void)
 bool shmdev_in_group(u32 kgid);
 bool shmdev_in_group(u32 kgid)
 {
-	return in_group_p(KGIDT_INIT(kgid));
+	return in_egroup_p(KGIDT_INIT(kgid));
 }
 
 void shmdev_put_user_ns(struct user_namespace *ns);
@@ -100,6 +100,10 @@ struct user_namespace *shmdev_current_ipc_owner(void)
 
 	return ns ? get_user_ns(ns->user_ns) : NULL;
 }
+
+#ifndef CONFIG_FSNOTIFY
+#error "shmdev needs CONFIG_FSNOTIFY, to learn that an IPC namespace has gone"
+#endif
 
 /*
  * A watch: a mark on the root of the namespace's mqueue file system. Marks on a file system are
@@ -159,11 +163,11 @@ void *shmdev_ipc_group_new(void)
 }
 
 /*
- * Waits until all marks are freed and the functions above have returned. The last to hold a mark
+ * Waits until all marks, of all groups, are freed and the functions above have returned. The last to hold a mark
  * may be a namespace on its way out, so there may be nothing to wait for yet.
  */
-void shmdev_ipc_group_flush(void *group);
-void shmdev_ipc_group_flush(void *group)
+void shmdev_ipc_flush(void);
+void shmdev_ipc_flush(void)
 {
 	while (atomic_read(&shmdev_ipc_watches)) {
 		fsnotify_wait_marks_destroyed();
@@ -178,36 +182,39 @@ void shmdev_ipc_group_put(void *group)
 	fsnotify_put_group(group);
 }
 
-int shmdev_ipc_watch_current(void *group, void *target, void (*gone)(void *target),
-			     void (*forget)(void *target), void **result);
-int shmdev_ipc_watch_current(void *group, void *target, void (*gone)(void *target),
-			     void (*forget)(void *target), void **result)
+/*
+ * Returns a watch or an error. From now on the functions are called: gone once, when the namespace
+ * goes or the watch is dropped, and later forget.
+ */
+void *shmdev_ipc_watch_current(void *group, void *target, void (*gone)(void *target),
+			       void (*forget)(void *target));
+void *shmdev_ipc_watch_current(void *group, void *target, void (*gone)(void *target),
+			       void (*forget)(void *target))
 {
 	struct ipc_namespace *ns = shmdev_current_ipc_ns();
 	struct shmdev_ipc_watch *watch;
 	int ret;
 
 	if (!ns)
-		return -ESRCH;
+		return ERR_PTR(-ESRCH);
 	if (!IS_ENABLED(CONFIG_POSIX_MQUEUE))
-		return -EOPNOTSUPP;
+		return ERR_PTR(-EOPNOTSUPP);
 	watch = kzalloc(sizeof(*watch), GFP_KERNEL_ACCOUNT);
 	if (!watch)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	atomic_inc(&shmdev_ipc_watches);
 	fsnotify_init_mark(&watch->mark, group);
+	watch->target = target;
 	watch->gone = gone;
 	watch->forget = forget;
 	ret = fsnotify_add_inode_mark(&watch->mark, d_inode(ns->mq_mnt->mnt_root), 0);
 	if (ret) {
-		/* Without a target, it does not call anybody. */
+		/* The target stays the caller's. */
+		watch->target = NULL;
 		fsnotify_put_mark(&watch->mark);
-		return ret;
+		return ERR_PTR(ret);
 	}
-	/* The namespace is the current task's, so it does not go before this. */
-	watch->target = target;
-	*result = watch;
-	return 0;
+	return watch;
 }
 
 void shmdev_ipc_watch_drop(void *pointer);

@@ -72,44 +72,45 @@ impl Reach {
         Some(self.end.load(Acquire)).filter(|&end| end != u64::MAX)
     }
 
-    /// Whether the bytes `start..end` of a segment of that size are within. What lies past the size
-    /// belongs to the last byte.
-    pub(crate) fn covers(&self, start: u64, end: u64, size: u64) -> bool {
-        let own_end = self.end.load(Acquire);
-        self.start() <= start && (end <= own_end || own_end >= size)
+    /// Whether the bytes `start..end` are within.
+    pub(crate) fn covers(&self, start: u64, end: u64) -> bool {
+        self.start() <= start && end <= self.end.load(Acquire)
     }
 
     /// Whether these pages are.
-    pub(crate) fn covers_pages(&self, first: usize, count: usize, size: u64) -> bool {
+    pub(crate) fn covers_pages(&self, first: usize, count: usize) -> bool {
         let byte = |page: usize| (page as u64).checked_mul(PAGE_SIZE as u64);
         match (byte(first), first.checked_add(count).and_then(byte)) {
-            (Some(start), Some(end)) => self.covers(start, end, size),
-            _ => false,
+            (Some(start), Some(end)) => self.covers(start, end),
+            // Past the end of any segment, which is another error.
+            _ => true,
         }
     }
 
-    /// Narrows it to `len` bytes from `offset` on, `u64::MAX` for all of them, and to the kinds of
-    /// access in `access`. The caller sees to it that nobody else does at the same time.
-    ///
-    /// Fails with `EINVAL` if that makes no sense, and with `EACCES` if it is more than there is.
-    pub(crate) fn narrow(&self, offset: u64, len: u64, access: u32) -> Result {
+    /// The bytes from `offset` on, `len` of them or all for `u64::MAX`, as start and end. Fails
+    /// with `EINVAL` if there is none, or one too many, and if `access` is no set of accesses.
+    pub(crate) fn parse(offset: u64, len: u64, access: u32) -> Result<(u64, u64)> {
         let end = if len == u64::MAX {
-            len
+            Some(len)
         } else {
-            offset.checked_add(len).ok_or(EINVAL)?
+            offset.checked_add(len)
         };
-        if len == 0 || access == 0 || access & !(READ | WRITE) != 0 {
+        let end = end.filter(|&end| offset < end).ok_or(EINVAL)?;
+        if access == 0 || access & !(READ | WRITE) != 0 {
             return Err(EINVAL);
         }
-        let own_end = self.end.load(Acquire);
-        if offset < self.start()
-            || offset >= own_end
-            || end > own_end
-            || access & !self.access() != 0
-        {
+        Ok((offset, end))
+    }
+
+    /// Narrows it to the bytes `start..end`, of which there is one, and to the kinds of access in
+    /// `access`. The caller sees to it that nobody else does at the same time.
+    ///
+    /// Fails with `EACCES` if that is more than there is.
+    pub(crate) fn narrow(&self, start: u64, end: u64, access: u32) -> Result {
+        if !self.covers(start, end) || access & !self.access() != 0 {
             return Err(EACCES);
         }
-        self.start.store(offset, Release);
+        self.start.store(start, Release);
         self.end.store(end, Release);
         self.access.store(access | RESTRICTED, Release);
         Ok(())

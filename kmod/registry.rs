@@ -9,7 +9,10 @@
 
 use crate::{
     missing::{
-        creds::UserNamespace,
+        creds::{
+            Kuid,
+            UserNamespace, //
+        },
         errno::EIDRM,
         ipc_ns::{
             current_owner,
@@ -27,11 +30,16 @@ use crate::{
         NewSegment,
         Segment, //
     },
+    target::Selector,
     uapi,
-    usage::Usage, //
+    usage::{
+        Account,
+        Usage, //
+    }, //
 };
 use core::mem;
 use kernel::{
+    new_condvar,
     new_mutex,
     prelude::*,
     rbtree::{
@@ -46,6 +54,7 @@ use kernel::{
         },
         Arc,
         ArcBorrow,
+        CondVar,
         Mutex, //
     }, //
 };
@@ -63,8 +72,8 @@ pub(crate) struct Registry {
 
 struct Entry {
     namespace: Arc<Namespace>,
-    /// The initial one never goes.
-    _watch: Option<IpcWatch>,
+    /// Until it has gone; the initial one never does.
+    watch: Option<IpcWatch>,
 }
 
 /// Tells the registry that a namespace has gone.
@@ -75,10 +84,13 @@ struct Link {
 
 impl IpcGone for Link {
     fn gone(this: ArcBorrow<'_, Self>) {
-        let entry = this.registry.namespaces.lock().remove_node(&this.id);
-        if let Some(entry) = entry {
-            let (_, entry) = entry.to_key_value();
-            entry.namespace.end();
+        let mut namespaces = this.registry.namespaces.lock();
+        let entry = namespaces.get_mut(&this.id);
+        let found = entry.map(|entry| (entry.namespace.clone(), entry.watch.take()));
+        drop(namespaces);
+        if let Some((namespace, _watch)) = found {
+            namespace.end();
+            this.registry.forget_if_over(&namespace);
         }
     }
 }
@@ -95,12 +107,12 @@ impl Registry {
             }? Error),
             GFP_KERNEL,
         )?;
-        let initial = registry.new_namespace(initial_owner()?)?;
+        let initial = registry.new_namespace(IpcId::initial(), initial_owner()?)?;
         let segment = initial.new_default(None)?;
         initial.segments.lock().add(&segment, Nodes::new()?);
         let entry = Entry {
             namespace: initial,
-            _watch: None,
+            watch: None,
         };
         registry
             .namespaces
@@ -109,14 +121,16 @@ impl Registry {
         Ok(registry)
     }
 
-    fn new_namespace(&self, owner: UserNamespace) -> Result<Arc<Namespace>> {
+    fn new_namespace(&self, id: IpcId, owner: UserNamespace) -> Result<Arc<Namespace>> {
         Arc::pin_init(
             pin_init!(Namespace {
+                id,
                 owner,
                 usage: self.usage.clone(),
                 default_size: self.default_size,
                 next_id: Atomic::new(1),
                 segments <- new_mutex!(Segments::new(), "shmdev::Namespace::segments"),
+                made <- new_condvar!("shmdev::Namespace::made"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -130,7 +144,7 @@ impl Registry {
             return Ok(entry.namespace.clone());
         }
         let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-        let namespace = this.new_namespace(current_owner()?)?;
+        let namespace = this.new_namespace(id, current_owner()?)?;
         let link = Link {
             registry: this.clone(),
             id,
@@ -141,7 +155,7 @@ impl Registry {
             .watch_current(Arc::new(link, GFP_KERNEL_ACCOUNT)?)?;
         let entry = Entry {
             namespace: namespace.clone(),
-            _watch: Some(watch),
+            watch: Some(watch),
         };
         namespaces.insert(node.into_node(id, entry));
         Ok(namespace)
@@ -155,12 +169,42 @@ impl Registry {
         self.default_size
     }
 
-    /// Calls `show` for each segment, with the number of its namespace. Locks are held meanwhile.
-    pub(crate) fn for_each_segment(&self, mut show: impl FnMut(u64, &Segment)) {
-        for (id, entry) in self.namespaces.lock().iter() {
-            for segment in entry.namespace.segments.lock().by_id.values() {
-                show(id.get(), segment);
+    /// Calls `show` for each segment, with the number of its namespace, until it returns false.
+    /// Nothing is locked meanwhile.
+    pub(crate) fn for_each_segment(&self, mut show: impl FnMut(u64, &Segment) -> bool) -> Result {
+        let mut next = Some(IpcId::FIRST);
+        while let Some(namespace) = next.and_then(|id| self.namespace_from(id)) {
+            next = namespace.id.next();
+            let mut cursor = 0;
+            loop {
+                let mut batch = KVec::with_capacity(uapi::LIST_MAX, GFP_KERNEL)?;
+                cursor = namespace.list(cursor, &mut batch);
+                if batch.is_empty() {
+                    break;
+                }
+                if !batch
+                    .iter()
+                    .all(|segment| show(namespace.id.get(), segment))
+                {
+                    return Ok(());
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// The first namespace with that number or a larger one.
+    fn namespace_from(&self, id: IpcId) -> Option<Arc<Namespace>> {
+        let namespaces = self.namespaces.lock();
+        let at = namespaces.cursor_lower_bound(&id)?;
+        Some(at.current().1.namespace.clone())
+    }
+
+    /// Forgets a namespace that has gone, if no handle is attached to a segment of it any more.
+    pub(crate) fn forget_if_over(&self, namespace: &Namespace) {
+        if namespace.is_over() {
+            let node = self.namespaces.lock().remove_node(&namespace.id);
+            drop(node);
         }
     }
 
@@ -175,6 +219,7 @@ impl Registry {
 /// The segments of an IPC namespace.
 #[pin_data]
 pub(crate) struct Namespace {
+    id: IpcId,
     /// Owns the IPC namespace.
     owner: UserNamespace,
     usage: Arc<Usage>,
@@ -182,6 +227,9 @@ pub(crate) struct Namespace {
     next_id: Atomic<u64>,
     #[pin]
     segments: Mutex<Segments>,
+    /// A name is not being made any more.
+    #[pin]
+    made: CondVar,
 }
 
 struct Segments {
@@ -191,9 +239,11 @@ struct Segments {
     by_id: RBTree<u64, Arc<Segment>>,
     /// Those with a name that were not removed.
     by_name: RBTree<Name, Arc<Segment>>,
+    /// Names of segments whose memory is being allocated.
+    making: RBTree<Name, ()>,
 }
 
-/// Room for a segment in both trees, so that nothing is allocated under the lock.
+/// Room for a segment in the trees, so that nothing is allocated under the lock.
 struct Nodes {
     by_id: RBTreeNodeReservation<u64, Arc<Segment>>,
     by_name: RBTreeNodeReservation<Name, Arc<Segment>>,
@@ -208,12 +258,30 @@ impl Nodes {
     }
 }
 
+/// A segment that a handle is to be attached to, and that counts the handle already.
+pub(crate) struct Attached {
+    pub(crate) segment: Arc<Segment>,
+    /// It was not there before.
+    pub(crate) created: bool,
+}
+
+/// What a segment is to be that is created.
+pub(crate) struct Creation {
+    pub(crate) name: Option<Name>,
+    /// In bytes.
+    pub(crate) size: u64,
+    pub(crate) mode: u16,
+    pub(crate) exclusive: bool,
+    pub(crate) auto_remove: bool,
+}
+
 impl Segments {
     fn new() -> Self {
         Self {
             gone: false,
             by_id: RBTree::new(),
             by_name: RBTree::new(),
+            making: RBTree::new(),
         }
     }
 
@@ -229,33 +297,30 @@ impl Segments {
         }
     }
 
+    fn find(&self, selector: &Selector) -> Result<&Arc<Segment>> {
+        let found = match selector {
+            Selector::Handle => None,
+            Selector::Id(id) => self.by_id.get(id),
+            Selector::Name(name) => self.by_name.get(name),
+        };
+        found.ok_or(ENOENT)
+    }
+
+    fn find_for_all(&self, selector: &Selector) -> Result<&Arc<Segment>> {
+        let segment = self.find(selector)?;
+        if segment.is_removed() {
+            return Err(EIDRM());
+        }
+        if segment.name().is_none() && !segment.is_default() {
+            return Err(ENOENT);
+        }
+        Ok(segment)
+    }
+
     /// Takes the name away. The references that come back are to be dropped without the lock.
     fn unname(&mut self, segment: &Segment) -> Option<RBTreeNode<Name, Arc<Segment>>> {
         self.by_name
             .remove_node(segment.name().filter(|_| !segment.is_removed())?)
-    }
-}
-
-/// Which segment a call is about.
-pub(crate) enum Selector {
-    /// That of the handle.
-    Handle,
-    Id(u64),
-    Name(Name),
-}
-
-impl Selector {
-    /// What a [`uapi::Target`] selects. Fails with `EINVAL` and `ENAMETOOLONG`.
-    pub(crate) fn parse(target: &uapi::Target) -> Result<Self> {
-        if target.reserved != 0 {
-            return Err(EINVAL);
-        }
-        match (target.by, Name::parse(&target.name)?, target.id) {
-            (uapi::BY_HANDLE, None, 0) => Ok(Self::Handle),
-            (uapi::BY_ID, None, id) => Ok(Self::Id(id)),
-            (uapi::BY_NAME, Some(name), 0) => Ok(Self::Name(name)),
-            _ => Err(EINVAL),
-        }
     }
 }
 
@@ -272,34 +337,89 @@ impl Namespace {
         &self.owner
     }
 
-    /// A segment that was not there before, and is not found yet. Fails as [`Segment::create`]
-    /// does.
-    pub(crate) fn new_segment(
-        &self,
-        name: Option<Name>,
-        size: u64,
-        mode: u16,
-        auto_remove: bool,
-    ) -> Result<Arc<Segment>> {
-        Segment::create(NewSegment {
+    /// Attaches to the segment of that name if there is one, and to a new one else.
+    ///
+    /// Fails with `EEXIST` if there is one and there must not be, with `EACCES`, with `EINVAL` if
+    /// it is smaller than asked for, with `ERESTARTSYS` if a signal comes while somebody else makes
+    /// one, with `ENXIO` if the namespace has gone, and as [`Segment::create`] does.
+    pub(crate) fn create(&self, creation: &Creation, attacher: Attacher) -> Result<Attached> {
+        let nodes = Nodes::new()?;
+        let making = match creation.name {
+            Some(name) => match self.find_or_make(name, creation, attacher)? {
+                FoundOrMake::Found(segment) => {
+                    let created = false;
+                    return Ok(Attached { segment, created });
+                }
+                FoundOrMake::Make(making) => Some(making),
+            },
+            None => None,
+        };
+        // Nothing is locked meanwhile, and nobody else makes one of that name.
+        let segment = Segment::create(NewSegment {
             id: self.next_id.fetch_add(1u64, Relaxed),
-            name,
-            size,
-            owners: Owners::current(mode),
+            name: creation.name,
+            size: creation.size,
+            owners: Owners::current(creation.mode),
             // Nobody could find one without a name.
-            auto_remove: auto_remove || name.is_none(),
-            usage: Some(&self.usage),
-        })
+            auto_remove: creation.auto_remove || creation.name.is_none(),
+            payer: Some(self.current_payer()),
+        })?;
+        let mut segments = self.segments.lock();
+        if segments.gone {
+            return Err(ENXIO);
+        }
+        segments.add(&segment, nodes);
+        segment.handle_attached(attacher.token);
+        drop(segments);
+        drop(making);
+        let created = true;
+        Ok(Attached { segment, created })
     }
 
-    fn new_default(&self, usage: Option<&Arc<Usage>>) -> Result<Arc<Segment>> {
+    fn find_or_make(
+        &self,
+        name: Name,
+        creation: &Creation,
+        attacher: Attacher,
+    ) -> Result<FoundOrMake<'_>> {
+        let node = RBTreeNode::new(name, (), GFP_KERNEL_ACCOUNT)?;
+        let mut segments = self.segments.lock();
+        loop {
+            if segments.gone {
+                return Err(ENXIO);
+            }
+            if let Some(there) = segments.by_name.get(&name) {
+                let found = self.attach_named(there, creation, attacher);
+                return found.map(FoundOrMake::Found);
+            }
+            if segments.making.get(&name).is_none() {
+                let _ = segments.making.insert(node);
+                return Ok(FoundOrMake::Make(Making {
+                    namespace: self,
+                    name,
+                }));
+            }
+            if self.made.wait_interruptible(&mut segments) {
+                return Err(ERESTARTSYS);
+            }
+        }
+    }
+
+    fn current_payer(&self) -> Account {
+        Account {
+            usage: self.usage.clone(),
+            user: Kuid::current_effective(),
+        }
+    }
+
+    fn new_default(&self, payer: Option<Account>) -> Result<Arc<Segment>> {
         Segment::create(NewSegment {
             id: 0,
             name: None,
             size: self.default_size,
             owners: Owners::everybody(&self.owner),
             auto_remove: false,
-            usage,
+            payer,
         })
     }
 
@@ -320,9 +440,9 @@ impl Namespace {
         if let Some(segment) = attach(&self.segments.lock())? {
             return Ok(segment);
         }
-        // Dropped last, without the lock, if it turns out not to be needed.
-        let new = self.new_default(Some(&self.usage))?;
         let nodes = Nodes::new()?;
+        // Dropped without the lock if it turns out not to be needed.
+        let new = self.new_default(Some(self.current_payer()))?;
         let mut segments = self.segments.lock();
         if let Some(segment) = attach(&segments)? {
             return Ok(segment);
@@ -333,60 +453,17 @@ impl Namespace {
         Ok(new)
     }
 
-    /// Makes `new` known and attaches to it; or attaches to the one that has its name already,
-    /// unless `exclusive`.
-    ///
-    /// Fails with `EEXIST`, `EACCES`, and with `ENXIO` if the namespace has gone; with `EINVAL` if
-    /// the one that is there is smaller than `size`.
-    pub(crate) fn attach_new(
-        &self,
-        new: &Arc<Segment>,
-        exclusive: bool,
-        size: u64,
-        attacher: Attacher,
-    ) -> Result<Arc<Segment>> {
-        let nodes = Nodes::new()?;
-        let mut segments = self.segments.lock();
-        let there = new.name().and_then(|name| segments.by_name.get(name));
-        if let Some(there) = there {
-            return self.attach_named(there, exclusive, size, attacher);
-        }
-        if segments.gone {
-            return Err(ENXIO);
-        }
-        segments.add(new, nodes);
-        new.handle_attached(attacher.token);
-        Ok(new.clone())
-    }
-
-    /// Attaches to the segment of that name, if there is one, as [`Namespace::attach_new`] does.
-    pub(crate) fn attach_existing(
-        &self,
-        name: &Name,
-        exclusive: bool,
-        size: u64,
-        attacher: Attacher,
-    ) -> Result<Option<Arc<Segment>>> {
-        let segments = self.segments.lock();
-        segments
-            .by_name
-            .get(name)
-            .map(|there| self.attach_named(there, exclusive, size, attacher))
-            .transpose()
-    }
-
     fn attach_named(
         &self,
         segment: &Arc<Segment>,
-        exclusive: bool,
-        size: u64,
+        creation: &Creation,
         attacher: Attacher,
     ) -> Result<Arc<Segment>> {
-        if exclusive {
+        if creation.exclusive {
             return Err(EEXIST);
         }
         self.check_access(segment, attacher.mode)?;
-        if size > segment.size() {
+        if creation.size > segment.size() {
             return Err(EINVAL);
         }
         segment.handle_attached(attacher.token);
@@ -426,10 +503,16 @@ impl Namespace {
         self.segments.lock().find_for_all(selector).cloned()
     }
 
+    /// Whether the namespace has gone and nobody uses a segment of it.
+    fn is_over(&self) -> bool {
+        let segments = self.segments.lock();
+        segments.gone && segments.by_id.is_empty()
+    }
+
     /// A handle that was attached to the segment has gone.
     pub(crate) fn release(&self, segment: &Segment) {
         let mut segments = self.segments.lock();
-        if segment.handle_detached() && !segment.is_default() {
+        if segment.handle_detached() && (segments.gone || !segment.is_default()) {
             let unnamed = segments.unname(segment);
             segment.set_removed();
             let gone = segments.by_id.remove_node(&segment.id());
@@ -475,38 +558,46 @@ impl Namespace {
     /// The namespace has gone, and with it all segments but those that handles are attached to.
     fn end(&self) {
         let mut segments = self.segments.lock();
-        let gone = mem::replace(
-            &mut *segments,
-            Segments {
-                gone: true,
-                ..Segments::new()
-            },
-        );
-        for segment in gone.by_id.values() {
+        segments.gone = true;
+        let unnamed = mem::replace(&mut segments.by_name, RBTree::new());
+        let mut unused = RBTree::new();
+        let mut next = 0;
+        while let Some(at) = segments.by_id.cursor_lower_bound(&next) {
+            let (&id, segment) = at.current();
+            next = id.saturating_add(1);
             segment.set_removed();
+            if !segment.has_handles() {
+                if let Some(node) = segments.by_id.remove_node(&id) {
+                    let _ = unused.insert(node);
+                }
+            }
         }
         drop(segments);
+        drop((unnamed, unused));
     }
 }
 
-impl Segments {
-    fn find(&self, selector: &Selector) -> Result<&Arc<Segment>> {
-        let found = match selector {
-            Selector::Handle => None,
-            Selector::Id(id) => self.by_id.get(id),
-            Selector::Name(name) => self.by_name.get(name),
-        };
-        found.ok_or(ENOENT)
-    }
+/// What became of a name that was asked for.
+enum FoundOrMake<'a> {
+    Found(Arc<Segment>),
+    Make(Making<'a>),
+}
 
-    fn find_for_all(&self, selector: &Selector) -> Result<&Arc<Segment>> {
-        let segment = self.find(selector)?;
-        if segment.is_removed() {
-            return Err(EIDRM());
-        }
-        if segment.name().is_none() && !segment.is_default() {
-            return Err(ENOENT);
-        }
-        Ok(segment)
+/// The right to make a segment of a name; others who want one wait.
+struct Making<'a> {
+    namespace: &'a Namespace,
+    name: Name,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        let node = self
+            .namespace
+            .segments
+            .lock()
+            .making
+            .remove_node(&self.name);
+        self.namespace.made.notify_all();
+        drop(node);
     }
 }

@@ -8,10 +8,14 @@
 //! module is locked, and no user memory touched, while it is held. It is never taken under an
 //! `mmap_lock`.
 //!
-//! `Segment::state` is a leaf, and may be taken under an `mmap_lock`: that is how mappings are
-//! counted.
+//! `Segment::state` is a leaf, and may be taken under an `mmap_lock`. Under it nothing is allocated
+//! and no last reference dropped.
 
 use crate::{
+    memory::{
+        Memory,
+        PageList, //
+    },
     missing::{
         clock,
         creds::{
@@ -23,8 +27,6 @@ use crate::{
             ENOLCK,
             ETIMEDOUT, //
         },
-        limits::Limits,
-        pages::Pages,
         park::{
             Deadline,
             Parking,
@@ -63,11 +65,7 @@ use crate::{
         }, //
     },
     uapi,
-    usage::{
-        Account,
-        Charge,
-        Usage, //
-    }, //
+    usage::Account, //
 };
 use kernel::{
     c_str,
@@ -77,10 +75,6 @@ use kernel::{
     },
     new_mutex,
     new_spinlock,
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
     prelude::*,
     static_lock_class,
     sync::{
@@ -95,11 +89,8 @@ use kernel::{
     }, //
 };
 
-/// The largest size that may be asked for: 1 TiB.
-pub(crate) const SIZE_MAX: u64 = 1 << 40;
-
 /// What a segment is to be.
-pub(crate) struct NewSegment<'a> {
+pub(crate) struct NewSegment {
     /// 0 for a default segment.
     pub(crate) id: u64,
     pub(crate) name: Option<Name>,
@@ -108,8 +99,8 @@ pub(crate) struct NewSegment<'a> {
     pub(crate) owners: Owners,
     /// Whether it goes with the last handle attached to it.
     pub(crate) auto_remove: bool,
-    /// What it counts in, if it counts.
-    pub(crate) usage: Option<&'a Arc<Usage>>,
+    /// For whom it counts, if it does.
+    pub(crate) payer: Option<Account>,
 }
 
 /// Memory that is shared.
@@ -131,18 +122,12 @@ pub(crate) struct Segment {
     #[pin]
     changed: PollQueue,
     #[pin]
+    memory: Memory,
+    #[pin]
     state: SpinLock<State>,
 }
 
 struct State {
-    /// In bytes, as it was asked for. At most [`SIZE_MAX`], and the pages hold it.
-    size: u64,
-    /// Replaced as a whole.
-    pages: Arc<Pages>,
-    /// For as many bytes as there are pages.
-    charge: Option<Charge>,
-    /// How many there are; those that are being made count.
-    mappings: u64,
     owners: Owners,
     attached_ns: u64,
     changed_ns: u64,
@@ -199,64 +184,20 @@ impl From<Refusal> for Error {
     }
 }
 
-/// A number of bytes in whole pages; `None` if there is no such number.
-fn whole_pages(size: u64) -> Option<u64> {
-    size.checked_next_multiple_of(PAGE_SIZE as u64)
-}
-
-/// A size that was asked for, in whole pages. Fails with `EINVAL` if it is 0 and with `ENOSPC` if
-/// it is above [`SIZE_MAX`].
-fn possible_bytes(size: u64) -> Result<u64> {
-    if size == 0 {
-        return Err(EINVAL);
-    }
-    whole_pages(size)
-        .filter(|&bytes| bytes <= SIZE_MAX)
-        .ok_or(ENOSPC)
-}
-
-/// Fails with `ENOSPC` if no segment may have so many bytes.
-fn check_limit(bytes: u64) -> Result {
-    if bytes > Limits::now().segment_bytes {
-        return Err(ENOSPC);
-    }
-    Ok(())
-}
-
 impl Segment {
-    /// Allocates a segment of zeroed memory.
-    ///
-    /// Fails with `EINVAL` if the size is 0, with `ENOSPC` over a limit, if it counts, and as
-    /// [`Pages::allocate`] does.
-    pub(crate) fn create(new: NewSegment<'_>) -> Result<Arc<Self>> {
-        let (bytes, charge) = match new.usage {
-            Some(usage) => {
-                let bytes = possible_bytes(new.size)?;
-                check_limit(bytes)?;
-                let account = Account {
-                    usage: usage.clone(),
-                    user: new.owners.creator_uid,
-                };
-                (bytes, Some(account.charge(1, bytes)?))
-            }
-            None if new.size == 0 || new.size > SIZE_MAX => return Err(EINVAL),
-            None => (whole_pages(new.size).ok_or(EINVAL)?, None),
-        };
+    /// Allocates a segment of zeroed memory. Fails as [`Memory::allocate`] does.
+    pub(crate) fn create(new: NewSegment) -> Result<Arc<Self>> {
         let now = clock::real_ns();
-        let segment = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        let pages = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        // Now that all else is allocated: what is left to go wrong is the pages.
-        let pages = pages.write(Pages::allocate(usize::try_from(bytes >> PAGE_SHIFT)?)?);
         let state = State {
-            size: new.size,
-            pages: pages.into(),
-            charge,
-            mappings: 0,
             owners: new.owners,
             attached_ns: 0,
             changed_ns: now,
             last_user: Process::current(),
         };
+        // Before the pages: what is left to go wrong then is their allocation, which calls no OOM
+        // killer.
+        let segment = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let memory = Memory::allocate(new.size, new.payer)?;
         let segment = segment.pin_init_with(pin_init!(Self {
             id: new.id,
             name: new.name,
@@ -268,6 +209,7 @@ impl Segment {
             generation: Generation::new(),
             ranges <- new_mutex!(RangeTable::new(), "shmdev::Segment::ranges"),
             changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
+            memory <- memory,
             state <- new_spinlock!(state, "shmdev::Segment::state"),
         }));
         match segment {
@@ -296,13 +238,7 @@ impl Segment {
 
     /// In bytes, as it was asked for.
     pub(crate) fn size(&self) -> u64 {
-        self.state.lock().size
-    }
-
-    /// Size and pages.
-    fn layout(&self) -> (u64, Arc<Pages>) {
-        let state = self.state.lock();
-        (state.size, state.pages.clone())
+        self.memory.size()
     }
 
     pub(crate) fn owners(&self) -> Owners {
@@ -325,11 +261,9 @@ impl Segment {
 
     /// It can be found from now on.
     pub(crate) fn announce(&self) {
-        let state = self.state.lock();
-        let (size, owners) = (state.size, state.owners);
-        drop(state);
+        let owners = self.owners();
         let uid = owners.creator_uid.global();
-        trace::create(self.id, self.name_as_c_str(), size, owners.mode, uid);
+        trace::create(self.id, self.name_as_c_str(), self.size(), owners.mode, uid);
     }
 
     /// Whether it was removed.
@@ -348,9 +282,7 @@ impl Segment {
     pub(crate) fn handle_attached(&self, token: u32) {
         self.handles.add(1u64, Relaxed);
         trace::open(self.id, token);
-        let mut state = self.state.lock();
-        let before = state.note_user();
-        drop(state);
+        let before = self.state.lock().note_user();
         drop(before);
     }
 
@@ -366,75 +298,11 @@ impl Segment {
         self.handles.load(Relaxed) > 0
     }
 
-    /// Changes the size, in bytes: grows by zeroed pages, or shrinks.
-    ///
-    /// Fails with `EINVAL` if it is 0, with `EBUSY` if pages are to go while there is a mapping,
-    /// with `ENOSPC` over a limit, and as [`Pages::resized`] does.
+    /// Changes the size, as [`Memory::resize`] does.
     pub(crate) fn resize(&self, size: u64) -> Result {
-        let bytes = possible_bytes(size)?;
-        loop {
-            let (_, old) = self.layout();
-            let old_bytes = (old.count() as u64) << PAGE_SHIFT;
-            if bytes < old_bytes && self.state.lock().mappings > 0 {
-                return Err(EBUSY);
-            }
-            let grows_by = bytes.saturating_sub(old_bytes);
-            if grows_by > 0 {
-                check_limit(bytes)?;
-            }
-            // Had before it is needed; given back if it is not.
-            let more = self.charge_more(grows_by)?;
-            let pages = if bytes == old_bytes {
-                old.clone()
-            } else {
-                Arc::new(
-                    old.resized(usize::try_from(bytes >> PAGE_SHIFT)?)?,
-                    GFP_KERNEL_ACCOUNT,
-                )?
-            };
-
-            let mut state = self.state.lock();
-            if !Arc::ptr_eq(&state.pages, &old) {
-                // Somebody else was faster.
-                continue;
-            }
-            if bytes < old_bytes && state.mappings > 0 {
-                return Err(EBUSY);
-            }
-            // What comes to lie past the end, or lay there and does not any more: at most a page,
-            // and under the lock, so that nobody has grown it again and written there.
-            let end = size.min(state.size);
-            let rest = whole_pages(end).map_or(0, |whole| whole.saturating_sub(end));
-            if size != state.size {
-                pages.zero(end as usize, rest as usize);
-            }
-            state.size = size;
-            state.pages = pages;
-            state.changed_ns = clock::real_ns();
-            let less = state.charge.as_mut().map(|charge| {
-                if let Some(more) = more {
-                    charge.absorb(more);
-                }
-                charge.split_off(old_bytes.saturating_sub(bytes))
-            });
-            drop(state);
-            // `old`, too, goes without the lock.
-            drop(less);
-            return Ok(());
-        }
-    }
-
-    fn charge_more(&self, bytes: u64) -> Result<Option<Charge>> {
-        if bytes == 0 {
-            return Ok(None);
-        }
-        let charged = self.state.lock();
-        let account = charged
-            .charge
-            .as_ref()
-            .map(|charge| charge.account().clone());
-        drop(charged);
-        account.map(|account| account.charge(0, bytes)).transpose()
+        self.memory.resize(size)?;
+        self.state.lock().changed_ns = clock::real_ns();
+        Ok(())
     }
 
     /// Drops what a handle holds or waits for.
@@ -459,7 +327,7 @@ impl Segment {
         reach: &Reach,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        let (size, pages) = self.layout();
+        let (size, pages) = self.memory.layout();
         let len = len_from(position, reach, size, to.len())?;
         let copied = pages.copy_to_iter(position as usize, len, to);
         if copied == 0 && len > 0 {
@@ -480,7 +348,7 @@ impl Segment {
         if from.is_empty() {
             return Ok((0, None));
         }
-        let (size, pages) = self.layout();
+        let (size, pages) = self.memory.layout();
         let position = position.unwrap_or_else(|| reach.end_within(size));
         let len = len_from(position, reach, size, from.len())?;
         if len == 0 {
@@ -502,7 +370,7 @@ impl Segment {
     /// within the segment's pages.
     pub(crate) fn range(&self, offset: u64, len: u64) -> Result<Range> {
         let range = Range::new(offset, len)?;
-        if range.end > self.mapped_size() {
+        if range.end > self.memory.mapped_size() {
             return Err(EINVAL);
         }
         Ok(range)
@@ -592,7 +460,7 @@ impl Segment {
     pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> Result<Option<u64>> {
         if !self.ranges.lock().end(owner, range, access) {
             // The segment may have shrunk since it was begun.
-            return Err(if range.end > self.mapped_size() {
+            return Err(if range.end > self.memory.mapped_size() {
                 EINVAL
             } else {
                 ENOENT
@@ -621,11 +489,6 @@ impl Segment {
         }
     }
 
-    /// In bytes, whole pages.
-    fn mapped_size(&self) -> u64 {
-        (self.state.lock().pages.count() as u64) << PAGE_SHIFT
-    }
-
     /// As the current task sees it.
     pub(crate) fn stat(&self) -> uapi::Stat {
         let counts = self.ranges.lock().counts(|_| true);
@@ -636,38 +499,37 @@ impl Segment {
         if self.is_removed() {
             flags |= uapi::SEGMENT_REMOVED;
         }
+        let extent = self.memory.extent();
         let state = self.state.lock();
         let (owners, last_user) = (state.owners, state.last_user.clone());
-        let stat = uapi::Stat {
+        let (attached_ns, changed_ns) = (state.attached_ns, state.changed_ns);
+        drop(state);
+        uapi::Stat {
             target: uapi::Target {
                 name: self.name.map_or([0; uapi::NAME_SIZE], |name| name.field()),
                 id: self.id,
                 ..uapi::Target::default()
             },
-            size: state.size,
-            mapped_size: (state.pages.count() as u64) << PAGE_SHIFT,
-            nattch: state.mappings,
+            size: extent.size,
+            mapped_size: extent.mapped_size,
+            nattch: extent.mappings,
             handles: self.handles.load(Relaxed),
             generation: self.generation(),
             created_ns: self.created_ns,
-            attached_ns: state.attached_ns,
-            changed_ns: state.changed_ns,
+            attached_ns,
+            changed_ns,
             holders: counts.held,
             waiters: counts.waiting,
-            pieces: u32::try_from(state.pages.pieces()).unwrap_or(u32::MAX),
+            pieces: u32::try_from(extent.pieces).unwrap_or(u32::MAX),
             flags,
-            mode: owners.mode.into(),
-            ..uapi::Stat::default()
-        };
-        drop(state);
-        uapi::Stat {
             uid: owners.uid.to_current(),
             gid: owners.gid.to_current(),
             creator_uid: owners.creator_uid.to_current(),
             creator_gid: owners.creator_gid.to_current(),
             creator_pid: self.creator.number(),
             last_pid: last_user.number(),
-            ..stat
+            mode: owners.mode.into(),
+            ..uapi::Stat::default()
         }
     }
 }
@@ -686,39 +548,29 @@ fn len_from(position: u64, reach: &Reach, size: u64, len: usize) -> Result<usize
 }
 
 impl Mapped for Segment {
-    fn mapping_begins(&self) -> Arc<Pages> {
-        let mut state = self.state.lock();
-        state.mappings = state.mappings.saturating_add(1);
-        state.pages.clone()
+    type Pages = PageList;
+
+    fn mapping_begins(&self) -> Arc<PageList> {
+        self.memory.add_mapping().1
     }
 
     fn mapping_failed(&self) {
-        let mut state = self.state.lock();
-        state.mappings = state.mappings.saturating_sub(1);
+        self.memory.remove_mapping();
     }
 
     fn mapping_made(&self) {
-        let mut state = self.state.lock();
-        let before = state.note_user();
-        let nattch = state.mappings;
-        drop(state);
+        let before = self.state.lock().note_user();
         drop(before);
-        trace::attach(self.id, nattch);
+        trace::attach(self.id, self.memory.extent().mappings);
     }
 
     fn mapping_copied(&self) {
-        let mut state = self.state.lock();
-        state.mappings = state.mappings.saturating_add(1);
-        let nattch = state.mappings;
-        drop(state);
+        let (nattch, _) = self.memory.add_mapping();
         trace::attach(self.id, nattch);
     }
 
     fn mapping_removed(&self) {
-        let mut state = self.state.lock();
-        state.mappings = state.mappings.saturating_sub(1);
-        let nattch = state.mappings;
-        drop(state);
+        let nattch = self.memory.remove_mapping();
         trace::detach(self.id, nattch);
     }
 }

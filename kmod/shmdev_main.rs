@@ -11,6 +11,7 @@
 mod device;
 mod handle;
 mod ioctl;
+mod memory;
 mod missing;
 mod name;
 mod owners;
@@ -19,6 +20,7 @@ mod registry;
 mod segment;
 mod sync;
 mod tables;
+mod target;
 // Shared with user space: `pub` there, and the kernel needs only a part of it.
 #[allow(dead_code, unreachable_pub)]
 mod uapi;
@@ -71,7 +73,6 @@ struct Shmdev {
     /// been refused.
     #[pin]
     registration: Registration<Handle>,
-    /// Gone before what it shows.
     _directory: Directory<Registry>,
     _announcement: Announcement,
     _farewell: Farewell,
@@ -95,12 +96,13 @@ impl kernel::InPlaceModule for Shmdev {
                 exits: exits.clone(),
             };
             let device = Arc::new(device, GFP_KERNEL)?;
-            let directory = Directory::new(c"shmdev", registry.clone())?;
+            let directory = Directory::prepare(registry.clone())?;
             Ok(try_pin_init!(Self {
                 _farewell: Farewell { exits, registry },
-                _directory: directory,
                 // Last: once registered, files can be opened.
                 registration <- Registration::register(c_str!("shmdev"), mode, device),
+                // Nothing fails from here on.
+                _directory: directory.show(c"shmdev"),
                 _announcement: Announcement::new(default_size),
             }? Error))
         })

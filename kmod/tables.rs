@@ -6,6 +6,7 @@ use crate::{
     missing::{
         clock,
         debugfs::{
+            is_full,
             Shows,
             Write, //
         }, //
@@ -39,7 +40,7 @@ fn segments(registry: &Registry, lines: &SeqFile) {
         lines,
         "ipcns id uid gid mode size mapped pieces nattch handles held waiting generation flags name\n"
     );
-    registry.for_each_segment(|namespace, segment| {
+    let shown = registry.for_each_segment(|namespace, segment| {
         let stat = segment.stat();
         let owners = segment.owners();
         let has = |flag: u32| stat.flags & flag != 0;
@@ -68,7 +69,16 @@ fn segments(registry: &Registry, lines: &SeqFile) {
             flags,
             name_of(segment)
         );
+        !is_full(lines)
     });
+    say_if_cut_off(lines, shown);
+}
+
+/// No memory: what is shown is not all.
+fn say_if_cut_off(lines: &SeqFile, shown: Result) {
+    if shown.is_err() {
+        seq_print!(lines, "(no memory for the rest)\n");
+    }
 }
 
 fn ranges(registry: &Registry, lines: &SeqFile) {
@@ -77,7 +87,7 @@ fn ranges(registry: &Registry, lines: &SeqFile) {
         "ipcns id name state start end access token pid age_ms\n"
     );
     let now = clock::monotonic_ns();
-    registry.for_each_segment(|namespace, segment| {
+    let shown = registry.for_each_segment(|namespace, segment| {
         segment.for_each_range(|request, held, since| {
             seq_print!(
                 lines,
@@ -97,13 +107,15 @@ fn ranges(registry: &Registry, lines: &SeqFile) {
                 now.saturating_sub(since).max(0) / 1_000_000
             );
         });
+        !is_full(lines)
     });
+    say_if_cut_off(lines, shown);
 }
 
 fn usage(registry: &Registry, lines: &SeqFile) {
     let (segments, bytes) = registry.usage().total();
     seq_print!(lines, "segments {}\nbytes {}\n", segments, bytes);
-    registry.usage().for_each_user(|user, _, bytes| {
+    registry.usage().for_each_user(|user, bytes| {
         seq_print!(lines, "uid {} bytes {}\n", user.global(), bytes);
     });
 }

@@ -33,15 +33,8 @@ pub(crate) struct Usage {
 struct Counts {
     segments: u64,
     bytes: u64,
-    /// Nobody is in it with nothing.
-    users: RBTree<Kuid, User>,
-}
-
-/// What a user's segments use.
-#[derive(Clone, Copy, Default)]
-struct User {
-    segments: u64,
-    bytes: u64,
+    /// Bytes of each user, who has at least one.
+    users: RBTree<Kuid, u64>,
 }
 
 /// What is used.
@@ -81,15 +74,15 @@ impl Usage {
         Used {
             segments: counts.segments,
             bytes: counts.bytes,
-            user_bytes: counts.users.get(&user).map_or(0, |user| user.bytes),
+            user_bytes: counts.users.get(&user).copied().unwrap_or(0),
         }
     }
 
-    /// Calls `show` for each user who uses something, with the number of their segments and of the
-    /// bytes of those. It is called with a spinlock held.
-    pub(crate) fn for_each_user(&self, mut show: impl FnMut(Kuid, u64, u64)) {
-        for (&id, user) in self.counts.lock().users.iter() {
-            show(id, user.segments, user.bytes);
+    /// Calls `show` for each user who uses something, with how many bytes. It is called with a
+    /// spinlock held.
+    pub(crate) fn for_each_user(&self, mut show: impl FnMut(Kuid, u64)) {
+        for (&user, &bytes) in self.counts.lock().users.iter() {
+            show(user, bytes);
         }
     }
 }
@@ -120,11 +113,10 @@ impl Account {
 
         let mut guard = self.usage.counts.lock();
         let counts = &mut *guard;
-        let mut of_user = counts.users.get(&self.user).copied().unwrap_or_default();
+        let of_user = counts.users.get(&self.user).copied().unwrap_or(0);
         let all_segments = within(counts.segments, segments, limits.segments).ok_or(ENOSPC)?;
         let all_bytes = within(counts.bytes, bytes, limits.total_bytes).ok_or(ENOSPC)?;
-        of_user.bytes = within(of_user.bytes, bytes, limits.user_bytes).ok_or(ENOSPC)?;
-        of_user.segments = of_user.segments.saturating_add(segments);
+        let of_user = within(of_user, bytes, limits.user_bytes).ok_or(ENOSPC)?;
         counts.segments = all_segments;
         counts.bytes = all_bytes;
         // Replaces what is there of that user, which then is freed.
@@ -166,21 +158,21 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
+        // What was parted with or taken over is dropped under other locks, too.
         if self.segments == 0 && self.bytes == 0 {
             return;
         }
-        let Account { usage, user: id } = &self.account;
+        let Account { usage, user } = &self.account;
         let mut counts = usage.counts.lock();
         counts.segments = counts.segments.saturating_sub(self.segments);
         counts.bytes = counts.bytes.saturating_sub(self.bytes);
         let mut nobody = false;
-        if let Some(user) = counts.users.get_mut(id) {
-            user.segments = user.segments.saturating_sub(self.segments);
-            user.bytes = user.bytes.saturating_sub(self.bytes);
-            nobody = user.segments == 0 && user.bytes == 0;
+        if let Some(bytes) = counts.users.get_mut(user) {
+            *bytes = bytes.saturating_sub(self.bytes);
+            nobody = *bytes == 0;
         }
         let left = if nobody {
-            counts.users.remove_node(id)
+            counts.users.remove_node(user)
         } else {
             None
         };

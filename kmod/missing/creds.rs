@@ -6,6 +6,9 @@ use super::ffi;
 use core::ptr::NonNull;
 use kernel::bindings;
 
+/// As `DEFAULT_OVERFLOWUID`.
+const NOBODY: u32 = 65534;
+
 macro_rules! kernel_id {
     ($(#[$doc:meta])* $name:ident, $make:ident, $from:ident, $effective:ident) => {
         $(#[$doc])*
@@ -26,11 +29,11 @@ macro_rules! kernel_id {
                 (id != u32::MAX).then_some(Self(id))
             }
 
-            /// The number 0 of a user namespace, or of the initial one if it has none.
+            /// The number 0 of a user namespace, or "nobody" if it has none.
             pub(crate) fn root_of(namespace: &UserNamespace) -> Self {
                 // SAFETY: The namespace is valid by its type invariant.
                 let id = unsafe { ffi::$make(namespace.0.as_ptr(), 0) };
-                Self(if id == u32::MAX { 0 } else { id })
+                Self(if id == u32::MAX { NOBODY } else { id })
             }
 
             /// What the current task calls it; that of "nobody" if its user namespace has it not.

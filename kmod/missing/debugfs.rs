@@ -17,6 +17,14 @@ use kernel::{
 /// Writes the text of a file. May be called several times for one look at the file; may sleep.
 pub(crate) type Write<T> = fn(&T, &SeqFile);
 
+/// Whether more was written than there is room for: then the rest is not looked at, and the whole
+/// is written again with more room.
+pub(crate) fn is_full(lines: &SeqFile) -> bool {
+    let lines: *const SeqFile = lines;
+    // SAFETY: A `SeqFile` is laid out as a `struct seq_file`, and valid by its type.
+    unsafe { ffi::shmdev_seq_is_full(lines.cast::<bindings::seq_file>()) }
+}
+
 /// Has texts to show.
 pub(crate) trait Shows: Sized + Send + Sync + 'static {
     /// Names of the files, and what writes the text of each.
@@ -53,11 +61,11 @@ impl<T: Shows> Text<T> {
 ///
 /// # Invariants
 ///
-/// `directory` is what debugfs returned for it. The files in it point to `texts`, whose `data` is
-/// `_data`.
+/// `directory` is null, or what debugfs returned for it. The files in it point to `texts`, whose
+/// `data` is `_data`.
 pub(crate) struct Directory<T: Shows> {
     directory: *mut bindings::dentry,
-    _texts: KVec<Text<T>>,
+    texts: KVec<Text<T>>,
     _data: Arc<T>,
 }
 
@@ -67,8 +75,8 @@ unsafe impl<T: Shows> Send for Directory<T> {}
 unsafe impl<T: Shows> Sync for Directory<T> {}
 
 impl<T: Shows> Directory<T> {
-    /// Fails with `ENOMEM`.
-    pub(crate) fn new(name: &'static CStr, data: Arc<T>) -> Result<Self> {
+    /// Allocates what it needs; it is not there yet. Fails with `ENOMEM`.
+    pub(crate) fn prepare(data: Arc<T>) -> Result<Self> {
         let mut texts = KVec::with_capacity(T::FILES.len(), GFP_KERNEL)?;
         for &(_, write) in T::FILES {
             // INVARIANT: The data lives in `_data`, which goes after the files.
@@ -79,10 +87,23 @@ impl<T: Shows> Directory<T> {
             };
             texts.push_within_capacity(text).map_err(|_| ENOMEM)?;
         }
+        // INVARIANT: There is no directory yet.
+        Ok(Self {
+            directory: core::ptr::null_mut(),
+            texts,
+            _data: data,
+        })
+    }
+
+    /// Makes it. While one of its files is open the module cannot be unloaded, so nothing may fail
+    /// after this that would make loading the module fail.
+    pub(crate) fn show(mut self, name: &'static CStr) -> Self {
         // SAFETY: The name is a string that lives for ever. A null parent is debugfs' root.
         let directory =
             unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), core::ptr::null_mut()) };
-        for (&(name, _), text) in T::FILES.iter().zip(texts.iter()) {
+        // INVARIANT: That is what debugfs returned.
+        self.directory = directory;
+        for (&(name, _), text) in T::FILES.iter().zip(self.texts.iter()) {
             let text: *const Text<T> = text;
             // SAFETY: `directory` is what debugfs returned, an error included. The text is laid
             // out as C wants it, and lives, in the vector that is not changed any more, until the
@@ -91,18 +112,13 @@ impl<T: Shows> Directory<T> {
                 ffi::shmdev_debugfs_file(name.as_char_ptr(), directory, text.cast::<c_void>());
             }
         }
-        // INVARIANT: As made above.
-        Ok(Self {
-            directory,
-            _texts: texts,
-            _data: data,
-        })
+        self
     }
 }
 
 impl<T: Shows> Drop for Directory<T> {
     fn drop(&mut self) {
-        // SAFETY: It is what debugfs returned. When this returns, nobody looks at the files any
+        // SAFETY: It is null or what debugfs returned. When this returns, nobody looks at the files any
         // more.
         unsafe { bindings::debugfs_remove(self.directory) }
     }

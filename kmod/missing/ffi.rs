@@ -43,6 +43,7 @@ unsafe extern "C" {
     pub(super) fn shmdev_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;
     pub(super) fn shmdev_process_exited(pid: *mut bindings::pid) -> bool;
     pub(super) fn shmdev_pid_number(pid: *mut bindings::pid) -> c_int;
+    pub(super) fn shmdev_seq_is_full(lines: *const bindings::seq_file) -> bool;
     pub(super) fn shmdev_debugfs_file(
         name: *const c_char,
         directory: *mut bindings::dentry,
@@ -66,15 +67,14 @@ unsafe extern "C" {
     pub(super) fn shmdev_initial_ipc_owner() -> *mut bindings::user_namespace;
     pub(super) fn shmdev_current_ipc_owner() -> *mut bindings::user_namespace;
     pub(super) fn shmdev_ipc_group_new() -> *mut c_void;
-    pub(super) fn shmdev_ipc_group_flush(group: *mut c_void);
+    pub(super) fn shmdev_ipc_flush();
     pub(super) fn shmdev_ipc_group_put(group: *mut c_void);
     pub(super) fn shmdev_ipc_watch_current(
         group: *mut c_void,
         target: *mut c_void,
         gone: unsafe extern "C" fn(*mut c_void),
         forget: unsafe extern "C" fn(*mut c_void),
-        result: *mut *mut c_void,
-    ) -> c_int;
+    ) -> *mut c_void;
     pub(super) fn shmdev_ipc_watch_drop(watch: *mut c_void);
 
     // limits.c

@@ -12,7 +12,7 @@ use super::{
 };
 use core::ptr::NonNull;
 use kernel::{
-    error::to_result,
+    error::from_err_ptr,
     ffi::c_void,
     prelude::*,
     sync::{
@@ -27,6 +27,14 @@ use kernel::{
 pub(crate) struct IpcId(u64);
 
 impl IpcId {
+    /// Not larger than any.
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The next larger one, whether it names anything or not.
+    pub(crate) fn next(self) -> Option<Self> {
+        Some(Self(self.0.checked_add(1)?))
+    }
+
     /// Of the namespace that the system was booted with.
     pub(crate) fn initial() -> Self {
         // SAFETY: Reads a constant.
@@ -96,27 +104,25 @@ impl IpcWatcher {
     /// Has `target` told when the current task's namespace goes. Fails with `ENOMEM`, and with
     /// `ESRCH` if the task is past having a namespace.
     pub(crate) fn watch_current<T: IpcGone>(&self, target: Arc<T>) -> Result<IpcWatch> {
-        let mut watch = core::ptr::null_mut();
         let target = target.into_foreign();
         // SAFETY: The group is valid by the type invariant. The functions are those that go with
         // `target`: the second is called, once, when neither will be again, and if the call fails
         // neither is called.
-        let result = to_result(unsafe {
+        let watch = from_err_ptr(unsafe {
             ffi::shmdev_ipc_watch_current(
                 self.0.as_ptr(),
                 target,
                 Self::gone::<T>,
                 Self::forget::<T>,
-                &raw mut watch,
             )
         });
-        match (result, NonNull::new(watch)) {
+        match watch {
             // INVARIANT: It was just made.
-            (Ok(()), Some(watch)) => Ok(IpcWatch(watch)),
-            (result, _) => {
+            Ok(watch) => Ok(IpcWatch(NonNull::new(watch).ok_or(ENOMEM)?)),
+            Err(error) => {
                 // SAFETY: The call failed, so the reference is still ours.
                 drop(unsafe { Arc::<T>::from_foreign(target) });
-                Err(result.err().unwrap_or(ENOMEM))
+                Err(error)
             }
         }
     }
@@ -137,11 +143,11 @@ impl IpcWatcher {
         drop(unsafe { Arc::<T>::from_foreign(target) });
     }
 
-    /// Waits until every watch that was dropped, or whose namespace has gone, is forgotten. None
-    /// may be made or be left meanwhile.
+    /// Waits until every watch is forgotten. All must have been dropped, and none may be made
+    /// meanwhile.
     pub(crate) fn flush(&self) {
-        // SAFETY: The group is valid by the type invariant.
-        unsafe { ffi::shmdev_ipc_group_flush(self.0.as_ptr()) }
+        // SAFETY: May be called where one may sleep.
+        unsafe { ffi::shmdev_ipc_flush() }
     }
 }
 

@@ -115,7 +115,8 @@ pub(crate) struct Pages {
 
 // SAFETY: Pages may be freed by any task.
 unsafe impl Send for Pages {}
-// SAFETY: A shared reference gives no access that other threads would have to be kept from.
+// SAFETY: A shared reference gives no access that other threads would have to be kept from: `split`
+// of a piece is changed under the lock of `shmdev_split_pages`, and else looked at by `drop` alone.
 unsafe impl Sync for Pages {}
 
 impl Pages {

@@ -7,7 +7,10 @@ use super::{
     pages::Pages,
     process::current_is_being_killed, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Deref, //
+};
 use kernel::{
     bindings,
     error::to_result,
@@ -16,7 +19,8 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
-        ArcBorrow, //
+        ArcBorrow,
+        UniqueArc, //
     },
     types::ForeignOwnable, //
 };
@@ -24,12 +28,15 @@ use kernel::{
 /// What is mapped: told of each mapping that comes into being and that goes.
 ///
 /// All functions are called with the `mmap_lock` of some process held; they must not sleep for
-/// long, take a lock under which user memory is accessed, or look at `current`: it may be another
-/// process.
+/// long, or take a lock under which user memory is accessed. Those that tell of copies and of ends
+/// must not look at `current`, which may be another process.
 pub(crate) trait Mapped: Send + Sync + 'static {
-    /// A mapping is about to come into being by `mmap`. Returns the pages that it may show: at
-    /// least these must be kept until `mapping_failed`, or `mapping_made` and `mapping_removed`.
-    fn mapping_begins(&self) -> Arc<Pages>;
+    /// Keeps pages.
+    type Pages: Deref<Target = Pages> + Send + Sync + 'static;
+
+    /// A mapping is about to come into being by `mmap`. Returns the pages that it may show, which
+    /// the mapping keeps.
+    fn mapping_begins(&self) -> Arc<Self::Pages>;
 
     /// It did not.
     fn mapping_failed(&self);
@@ -42,6 +49,12 @@ pub(crate) trait Mapped: Send + Sync + 'static {
 
     /// A mapping went.
     fn mapping_removed(&self);
+}
+
+/// What a mapping keeps.
+struct Shown<T: Mapped> {
+    object: Arc<T>,
+    _pages: Arc<T::Pages>,
 }
 
 /// The pages, within the whole, that a mapping shows.
@@ -117,6 +130,7 @@ impl<'a> NewMapping<'a> {
         if window.count == 0 || copy_on_write {
             return Err(EINVAL);
         }
+        let shown = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let pages = object.mapping_begins();
         let mapped = if end > pages.count() {
             Err(EINVAL)
@@ -128,11 +142,17 @@ impl<'a> NewMapping<'a> {
             return Err(error);
         }
         object.mapping_made();
+        let shown: Arc<Shown<T>> = shown
+            .write(Shown {
+                object,
+                _pages: pages,
+            })
+            .into();
         let vma = self.0.as_ptr();
         // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing
         // fails, so `close` will be called once for it, and for each copy of which `open` is told.
         unsafe {
-            (*vma).vm_private_data = object.into_foreign();
+            (*vma).vm_private_data = shown.into_foreign();
             (*vma).vm_ops = Vtable::<T>::build();
         }
         Ok(())
@@ -157,7 +177,8 @@ impl<'a> NewMapping<'a> {
             let len = count << PAGE_SHIFT;
             // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
             // runs are not empty and together as long as the vma. The frames are those of pages
-            // that the caller keeps until they are unmapped.
+            // that the vma keeps, by `Shown`, until it is gone; or that are unmapped again if this
+            // fails.
             to_result(unsafe {
                 bindings::remap_pfn_range(vma, *address, frame, len, (*vma).vm_page_prot)
             })?;
@@ -170,8 +191,8 @@ impl<'a> NewMapping<'a> {
     }
 }
 
-/// The operations of mappings of a `T`: `vm_private_data` is a foreign `Arc<T>` that belongs to the
-/// vma.
+/// The operations of mappings of a `T`: `vm_private_data` is a foreign `Arc<Shown<T>>` that belongs
+/// to the vma.
 struct Vtable<T>(PhantomData<T>);
 
 impl<T: Mapped> Vtable<T> {
@@ -189,12 +210,12 @@ impl<T: Mapped> Vtable<T> {
     ///
     /// `vma` must be a new copy of one that [`NewMapping::map`] set up.
     unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: The copy has the private data of the original, whose reference keeps the object
-        // alive here.
-        let object: ArcBorrow<'_, T> = unsafe { Arc::borrow((*vma).vm_private_data) };
-        object.mapping_copied();
+        // SAFETY: The copy has the private data of the original, whose reference keeps it alive
+        // here.
+        let shown: ArcBorrow<'_, Shown<T>> = unsafe { Arc::borrow((*vma).vm_private_data) };
+        shown.object.mapping_copied();
         // The copy now has a reference of its own, which is the same pointer.
-        let _ = Arc::from(object).into_foreign();
+        let _ = Arc::from(shown).into_foreign();
     }
 
     /// # Safety
@@ -203,7 +224,7 @@ impl<T: Mapped> Vtable<T> {
     /// must be going away.
     unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
         // SAFETY: The reference belongs to this vma, which does not use it again.
-        let object: Arc<T> = unsafe { Arc::from_foreign((*vma).vm_private_data) };
-        object.mapping_removed();
+        let shown: Arc<Shown<T>> = unsafe { Arc::from_foreign((*vma).vm_private_data) };
+        shown.object.mapping_removed();
     }
 }
