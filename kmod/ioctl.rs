@@ -102,6 +102,10 @@ fn info(handle: &Handle) -> uapi::Info {
         segments: used.segments,
         total_bytes: used.bytes,
         uid_bytes: used.user_bytes,
+        window_start: handle.reach.start(),
+        window_end: handle.reach.end().unwrap_or(u64::MAX),
+        access: handle.reach.access(),
+        restricted: handle.reach.is_restricted().into(),
         ..uapi::Info::default()
     }
 }

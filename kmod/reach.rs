@@ -40,8 +40,9 @@ impl Reach {
         }
     }
 
-    fn access(&self) -> u32 {
-        self.access.load(Acquire)
+    /// What may be done: `uapi::ACCESS_READ`, `uapi::ACCESS_WRITE` or both.
+    pub(crate) fn access(&self) -> u32 {
+        self.access.load(Acquire) & (READ | WRITE)
     }
 
     pub(crate) fn reads(&self) -> bool {
@@ -54,7 +55,7 @@ impl Reach {
 
     /// Whether [`Reach::narrow`] was ever called with success.
     pub(crate) fn is_restricted(&self) -> bool {
-        self.access() & RESTRICTED != 0
+        self.access.load(Acquire) & RESTRICTED != 0
     }
 
     /// First byte.

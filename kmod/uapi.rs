@@ -153,8 +153,16 @@ pub struct Info {
     pub total_bytes: u64,
     /// How many bytes those have that the calling user created, whole pages.
     pub uid_bytes: u64,
+    /// First byte that this handle can reach.
+    pub window_start: u64,
+    /// The end of what it can reach; 2^64 - 1 is the segment's end, wherever that is.
+    pub window_end: u64,
+    /// What it can do: [`ACCESS_READ`], [`ACCESS_WRITE`] or both.
+    pub access: u32,
+    /// 1 if it was restricted by [`IOC_RESTRICT`], else 0.
+    pub restricted: u32,
     /// Zero.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 2],
 }
 
 /// Names a segment, in calls that can be about another one than this handle's.

@@ -263,9 +263,25 @@ struct shmdev_info {
    */
   uint64_t uid_bytes;
   /**
+   * First byte that this handle can reach.
+   */
+  uint64_t window_start;
+  /**
+   * The end of what it can reach; 2^64 - 1 is the segment's end, wherever that is.
+   */
+  uint64_t window_end;
+  /**
+   * What it can do: `SHMDEV_ACCESS_READ`, `SHMDEV_ACCESS_WRITE` or both.
+   */
+  uint32_t access;
+  /**
+   * 1 if it was restricted by `SHMDEV_IOC_RESTRICT`, else 0.
+   */
+  uint32_t restricted;
+  /**
    * Zero.
    */
-  uint64_t reserved[5];
+  uint64_t reserved[2];
 };
 
 /**
