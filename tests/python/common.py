@@ -20,7 +20,7 @@ EXCLUSIVE, AUTO_REMOVE = 1, 2
 CREATED = 1
 SET_UID, SET_GID, SET_MODE = 1, 2, 4
 
-INFO = struct.Struct("=IIQQII7Q40x")
+INFO = struct.Struct("=IIQQII9QII16x")
 TARGET = struct.Struct("=64sQII")
 STAT = struct.Struct("=64sQII8Q11I52x")
 RANGE = struct.Struct("=QQQQIIII")
@@ -53,7 +53,7 @@ STAT_FIELDS = (
 ).split()
 INFO_FIELDS = (
     "abi_version page_size features default_size token max_ranges max_segments max_segment_bytes max_total_bytes "
-    "max_bytes_per_uid segments total_bytes uid_bytes"
+    "max_bytes_per_uid segments total_bytes uid_bytes window_start window_end access restricted"
 ).split()
 
 
@@ -76,6 +76,50 @@ def stat(fd, what=None):
     """The fields of STAT by their names."""
     given = TARGET.pack(*target(what)).ljust(STAT.size, b"\0")
     return stat_fields(fcntl.ioctl(fd, IOC_STAT, given))
+
+
+def create(fd, name, size, mode=0o600, flags=0):
+    """CREATE; returns id, size and status."""
+    given = CREATE.pack(name.encode(), size, 0, mode, flags, 0, 0)
+    _, size, id_, _, _, status, _ = CREATE.unpack(fcntl.ioctl(fd, IOC_CREATE, given))
+    return id_, size, status
+
+
+def attach(fd, what):
+    """OPEN; returns name, id and size."""
+    name, id_, _, _, size, _ = OPEN.unpack(fcntl.ioctl(fd, IOC_OPEN, OPEN.pack(*target(what), 0, 0)))
+    return name.rstrip(b"\0").decode("ascii"), id_, size
+
+
+def change(fd, what, uid=None, gid=None, mode=None):
+    """SET of what is given."""
+    fields = (uid is not None) * SET_UID | (gid is not None) * SET_GID | (mode is not None) * SET_MODE
+    fcntl.ioctl(fd, IOC_SET, SET.pack(*target(what), fields, uid or 0, gid or 0, mode or 0))
+
+
+def resize(fd, what, size):
+    fcntl.ioctl(fd, IOC_RESIZE, RESIZE.pack(*target(what), size, 0))
+
+
+def remove(fd, what):
+    fcntl.ioctl(fd, IOC_REMOVE, TARGET.pack(*target(what)))
+
+
+def segments(fd):
+    """All that LIST tells, as fields of STAT."""
+    cursor = 0
+    while True:
+        returned = bytearray(LIST.pack(cursor, 0, 0, bytes(16 * STAT.size)))
+        fcntl.ioctl(fd, IOC_LIST, returned)
+        cursor, count, _, packed = LIST.unpack(returned)
+        if count == 0:
+            return
+        for index in range(count):
+            yield stat_fields(packed[index * STAT.size : (index + 1) * STAT.size])
+
+
+def restrict(fd, offset, length, access):
+    fcntl.ioctl(fd, IOC_RESTRICT, RESTRICT.pack(offset, length, access, 0))
 
 
 def info(fd):

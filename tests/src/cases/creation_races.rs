@@ -5,9 +5,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::harness::tests;
+use crate::sys::process::{End, until};
 use crate::sys::segments::remove;
 use crate::sys::{
-    CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE, Process, Region, STATUS_CREATED, by_name, creation, usage,
+    CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE, Process, Region, STATUS_CREATED, THIS, by_name, creation,
+    signal, usage,
 };
 
 tests![
@@ -16,6 +18,7 @@ tests![
     creation_races_with_removal within 120,
     whoever_opens_by_name_sees_a_whole_segment,
     threads_attach_one_handle_once,
+    a_signal_while_somebody_else_creates_it_is_eintr_or_restarted within 120,
 ];
 
 const PROCESSES: usize = 16;
@@ -205,4 +208,38 @@ fn threads_attach_one_handle_once() {
         remove(text);
     }
     assert_eq!(usage(), (0, 0));
+}
+
+/// Two make one name again and again, of a size that takes its time, and both are signalled all the while.
+fn a_signal_while_somebody_else_creates_it_is_eintr_or_restarted() {
+    for flags in [0, libc::SA_RESTART] {
+        signal::catch(libc::SIGUSR1, flags);
+        let makers = [0, 1].map(|_| {
+            Process::fork(|| {
+                for _ in 0..10 {
+                    let handle = Handle::rw();
+                    match handle.create(creation("frames", 8 << 20)) {
+                        Ok(made) if made.status == STATUS_CREATED => handle.remove(THIS).unwrap(),
+                        Ok(made) => assert_eq!(made.size, 8 << 20),
+                        Err(error) => assert_eq!((error, flags), (Errno::EINTR, 0)),
+                    }
+                }
+            })
+        });
+        let mut makers = makers.map(|process| (process, None));
+        until("both have made theirs", || {
+            for (process, end) in &mut makers {
+                if end.is_none() {
+                    process.signal(libc::SIGUSR1);
+                    *end = process.ended();
+                }
+            }
+            makers.iter().all(|(_, end)| end.is_some())
+        });
+        assert!(
+            makers.iter().all(|(_, end)| *end == Some(End::Exit(0))),
+            "{makers:?}"
+        );
+        assert_eq!(usage(), (0, 0));
+    }
 }

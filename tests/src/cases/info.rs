@@ -12,6 +12,7 @@ tests![
     info_tells_version_limits_and_token,
     info_and_stat_write_their_whole_structures_and_no_more,
     every_access_mode_may_ask,
+    info_tells_what_the_handle_can_reach,
     stat_of_the_untouched_segment,
     stat_counts_mappings_ranges_and_writes,
 ];
@@ -32,7 +33,7 @@ fn info_tells_version_limits_and_token() {
         (0, 0, 0),
         "the default segment does not count"
     );
-    assert_eq!(info.reserved, [0; 5]);
+    assert_eq!(info.reserved, Info::default().reserved);
 }
 
 fn info_and_stat_write_their_whole_structures_and_no_more() {
@@ -64,6 +65,31 @@ fn every_access_mode_may_ask() {
         handle.info().unwrap();
         assert_eq!(handle.stat().unwrap().size as usize, SIZE);
     }
+}
+
+fn info_tells_what_the_handle_can_reach() {
+    let both = ACCESS_READ | ACCESS_WRITE;
+    let told = |handle: &Handle| {
+        let info = handle.info().unwrap();
+        (info.window_start, info.window_end, info.access, info.restricted)
+    };
+    for (flags, access) in [
+        (libc::O_RDONLY, ACCESS_READ),
+        (libc::O_WRONLY, ACCESS_WRITE),
+        (libc::O_RDWR, both),
+        (3, 0),
+    ] {
+        let handle = Handle::open(flags).unwrap();
+        assert_eq!(told(&handle), (0, u64::MAX, access, 0));
+    }
+    let handle = Handle::rw();
+    handle.restrict(0, u64::MAX, both).unwrap();
+    assert_eq!(told(&handle), (0, u64::MAX, both, 1));
+    handle.restrict(100, u64::MAX, both).unwrap();
+    assert_eq!(told(&handle), (100, u64::MAX, both, 1));
+    handle.restrict(200, 50, ACCESS_READ).unwrap();
+    assert_eq!(told(&handle.dup()), (200, 250, ACCESS_READ, 1));
+    assert_eq!(told(&Handle::rw()), (0, u64::MAX, both, 0));
 }
 
 fn stat_of_the_untouched_segment() {

@@ -7,7 +7,9 @@
 
 mod access;
 mod arguments;
+mod c_client;
 mod charge;
+mod command;
 mod compat;
 mod compat_segments;
 mod counter;
@@ -25,6 +27,7 @@ mod info;
 mod io;
 mod ipcns;
 mod library;
+mod library_segments;
 mod lifetime;
 mod limits;
 mod list;
@@ -119,8 +122,11 @@ pub(crate) const ALL: &[&[Test]] = &[
     compat::TESTS,
     compat_segments::TESTS,
     library::TESTS,
+    library_segments::TESTS,
     log::TESTS,
     python::TESTS,
+    c_client::TESTS,
+    command::TESTS,
     module::TESTS,
     stress::TESTS,
     memory::TESTS,

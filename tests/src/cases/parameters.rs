@@ -37,13 +37,13 @@ fn told() -> [u64; 4] {
 fn limits_have_their_defaults() {
     let [segments, each, total, user] = told();
     assert_eq!((segments, each), (4096, 1 << 40));
-    assert_eq!(total, user);
     let text = std::fs::read_to_string("/proc/meminfo").unwrap();
     let memory: u64 = text.split_whitespace().nth(1).unwrap().parse().unwrap();
     // What the kernel itself took at boot is counted by one of the two and not by the other.
-    let (half, slack) = (memory * 1024 / 2, memory * 1024 / 16);
-    assert!(total.abs_diff(half) < slack, "{total} bytes of {memory} KiB");
-    assert_eq!(total % 4096, 0);
+    let (memory, slack) = (memory * 1024, memory * 1024 / 16);
+    assert!(total.abs_diff(memory / 2) < slack, "{total} of {memory} bytes");
+    assert!(user.abs_diff(memory / 4) < slack, "{user} of {memory} bytes");
+    assert_eq!((total % 4096, user % 4096), (0, 0));
 }
 
 fn limits_are_files_that_root_alone_may_write() {
@@ -127,8 +127,17 @@ fn limits_are_taken_at_loading() {
     refused(handle.create(creation("", 4097)), Errno::ENOSPC);
     handle.create(creation("", 4096)).unwrap();
     drop(handle);
+    // The largest number stands for the default.
+    let most = u64::MAX;
+    module::reload(&format!("max_total_bytes={most} max_bytes_per_uid={most}")).unwrap();
+    let [_, _, total, user] = told();
+    assert!(
+        total < 1 << 45 && user.abs_diff(total / 2) <= 4096,
+        "{total}, {user}"
+    );
     // None of them keeps the module from loading, nor its default segment from being there.
     module::reload("max_segments=0 max_segment_bytes=0 max_total_bytes=0 max_bytes_per_uid=0").unwrap();
+    assert_eq!(told(), [0; 4]);
     let handle = Handle::rw();
     handle.pread(&mut [0], 0).unwrap();
     refused(Handle::rw().create(creation("", 1)), Errno::ENOSPC);

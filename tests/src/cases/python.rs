@@ -34,6 +34,8 @@ scripts![
     readiness_is_seen_by_select_poll_and_epoll,
     attachments_are_counted,
     file_objects_and_os_calls_work,
+    named_segments_are_created_found_and_removed,
+    handles_are_narrowed_and_limits_hold,
 ];
 
 fn a_million_integers_are_shared() {

@@ -245,7 +245,8 @@ impl<'a> Worker<'a> {
                 }
                 self.mappings.push(mapping);
             }
-            Err(Errno::EINVAL | Errno::EACCES) => (),
+            // Of a namespace that has gone, too.
+            Err(Errno::EINVAL | Errno::EACCES | Errno::ENXIO) => (),
             Err(error) => panic!("mmap: {error}"),
         }
     }

@@ -13,7 +13,7 @@ tests![
     the_end_to_seek_to_is_the_windows,
     vectors_and_splices_stay_inside,
     mmap_takes_whole_pages_of_the_window,
-    the_rest_of_the_last_page_belongs_to_the_end,
+    the_rest_of_the_last_page_belongs_to_an_open_end,
     ranges_outside_are_eacces,
     an_open_end_follows_the_segment,
     a_fixed_end_stays_where_it_is,
@@ -139,11 +139,13 @@ fn mmap_takes_whole_pages_of_the_window() {
     remove("frames");
 }
 
-fn the_rest_of_the_last_page_belongs_to_the_end() {
+/// A window of a fixed length must not come to hold more than that by the segment's growth: so it holds whole pages.
+fn the_rest_of_the_last_page_belongs_to_an_open_end() {
     let free = Handle::creating("frames", SMALL + 100);
     for (len, reaches) in [
-        (SMALL + 100, true),
         (ALL, true),
+        (2 * SMALL, true),
+        (SMALL + 100, false),
         (SMALL + 99, false),
         (SMALL, false),
     ] {

@@ -38,8 +38,10 @@ pub(crate) enum Need {
     Debugfs,
     /// The device's tracepoints.
     Tracepoints,
-    /// A C compiler in the root file system.
+    /// A C compiler and make in the root file system.
     CCompiler,
+    /// The command `shmdev`.
+    ShmdevCommand,
 }
 
 impl Need {
@@ -95,7 +97,16 @@ impl Need {
                 Path::new("/sys/kernel/tracing/events").exists(),
                 "the kernel has no tracefs on /sys/kernel/tracing, or no events",
             ),
-            Need::CCompiler => (Path::new("/usr/bin/gcc").exists(), "there is no /usr/bin/gcc"),
+            Need::CCompiler => (
+                ["/usr/bin/gcc", "/usr/bin/make"]
+                    .iter()
+                    .all(|tool| Path::new(tool).exists()),
+                "there is no /usr/bin/gcc, or no /usr/bin/make",
+            ),
+            Need::ShmdevCommand => (
+                Path::new("/usr/local/bin/shmdev").exists(),
+                "there is no /usr/local/bin/shmdev",
+            ),
             Need::Rmmod => (rmmod_path().is_some(), "there is no rmmod command"),
         };
         (!met).then(|| reason.to_owned())

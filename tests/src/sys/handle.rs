@@ -61,7 +61,7 @@ impl Handle {
 
     pub(crate) fn info(&self) -> Result<Info> {
         let mut info = Info {
-            reserved: [u64::MAX; 5],
+            reserved: Info::default().reserved.map(|_| u64::MAX),
             ..Info::default()
         };
         self.call(&mut info).map(|()| info)

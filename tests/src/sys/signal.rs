@@ -36,6 +36,14 @@ pub(crate) fn signal_thread(thread: i32, signal: i32) {
     assert_eq!(result, 0, "tgkill");
 }
 
+/// Asks a child to end that has not been reaped.
+pub(crate) fn terminate(child: u32) {
+    let child = i32::try_from(child).expect("a process number");
+    // SAFETY: the call takes integers.
+    let result = unsafe { libc::kill(child, libc::SIGTERM) };
+    assert_eq!(result, 0, "kill");
+}
+
 /// The number of this thread.
 pub(crate) fn thread_id() -> i32 {
     // SAFETY: the call takes nothing.
