@@ -73,7 +73,7 @@ impl Runner {
             // Announced before it runs: if the kernel dies, this is the test that killed it.
             say(&format!("test {name} ... "))?;
             let began = Instant::now();
-            let (verdict, output) = self.judge(test, &name)?;
+            let (verdict, output) = self.judge(test)?;
             let time = if report_time {
                 format!(" <{:.3}s>", began.elapsed().as_secs_f64())
             } else {
@@ -90,14 +90,14 @@ impl Runner {
     }
 
     /// Runs one test; its verdict and its output.
-    fn judge(&mut self, test: &Test, name: &str) -> std::io::Result<(Verdict, String)> {
+    fn judge(&mut self, test: &Test) -> std::io::Result<(Verdict, String)> {
         if let Some(reason) = test.needs.iter().find_map(|need| need.missing()) {
             return Ok((Verdict::Ignored(reason), String::new()));
         }
         if let Err(reason) = state::prepare() {
             return Ok((Verdict::Failed(vec![reason]), String::new()));
         }
-        let outcome = child::run(name, Duration::from_secs(test.seconds) * self.slowness)?;
+        let outcome = child::run(test, Duration::from_secs(test.seconds) * self.slowness)?;
         let mut reasons = outcome.complaints;
         reasons.extend(state::check().err());
         reasons.extend(kmsg::trouble(&self.log.news()?));
