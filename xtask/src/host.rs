@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{ctx::Ctx, error::Failure, mirror, run, ui, userns};
 
@@ -149,7 +149,10 @@ fn install(ctx: &Ctx, lacks: &[Lack]) -> Result<()> {
         // Only the last one counts: an archive of somebody else's that is out of reach fails the update, and no more.
         result = run::logged(ctx, &mut install, &format!("install-{}", command[1]), |_| ());
     }
-    result
+    result.context(
+        "what is missing on this machine could not be installed, for the reason above: check the network and where \
+         packages come from, and try again",
+    )
 }
 
 /// What is missing and how to mend it, in a paragraph.
