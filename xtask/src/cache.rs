@@ -203,7 +203,8 @@ impl Cache {
             return Ok(());
         }
         create_dir(&self.dir)?;
-        if let Some(foreign) = self.foreign()? {
+        // Somebody else may have claimed and filled it since: the tag comes first.
+        if let Some(foreign) = self.foreign()?.filter(|_| !self.is_tagged()) {
             return Err(Failure::usage(format!(
                 "{} cannot be the cache: it holds other things, such as {foreign}; set SHMDEV_CACHE to a new or empty \
                  directory",
@@ -343,6 +344,22 @@ mod tests {
         fs::create_dir(cache.dir().join(LOCKS)).unwrap();
         cache.entry(&Ui::silent(), Kind::Kmod, "key", |_| Ok(())).unwrap();
         assert!(cache.is_tagged());
+    }
+
+    #[test]
+    fn two_may_be_the_first_to_use_it() {
+        for _ in 0..100 {
+            let (_dir, cache) = fresh();
+            let start = std::sync::Barrier::new(4);
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        start.wait();
+                        cache.logs().unwrap();
+                    });
+                }
+            });
+        }
     }
 
     #[test]

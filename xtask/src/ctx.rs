@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::{cache::Cache, ui::Ui};
 
 /// The surroundings of a subcommand.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ctx {
     /// The workspace's root directory.
     pub workspace: PathBuf,

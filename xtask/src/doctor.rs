@@ -116,7 +116,13 @@ fn has_kernel(ctx: &Ctx) -> bool {
 }
 
 fn network(report: &mut Report) {
-    let mirror = Mirror::find().main;
+    let Some(Mirror { main: mirror, .. }) = Mirror::find() else {
+        return report.line(
+            "",
+            "mirror",
+            "mmdebstrap's default, not tried (see SHMDEV_MIRROR)",
+        );
+    };
     let (verdict, how) = match std::env::var("http_proxy") {
         Ok(proxy) if !proxy.is_empty() => ("ok", format!("{mirror}, through the proxy {proxy}, not tried")),
         _ if reaches(&mirror) => ("ok", mirror),

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{ctx::Ctx, error::Failure, mirror, run, ui, userns};
 
@@ -127,34 +127,32 @@ pub fn require(ctx: &Ctx) -> Result<()> {
 
 /// Installs what packages can mend, if the user is root or sudo asks no password.
 fn install(ctx: &Ctx, lacks: &[Lack]) -> Result<()> {
-    let Some(command) = install_command(lacks) else {
+    let Some(commands) = install_commands(lacks) else {
         return Ok(());
     };
-    let prefix: &[&str] = match () {
-        () if userns::is_root() => &[],
-        () if sudo_asks_nothing() => &["sudo", "-n"],
+    let prefix = match () {
+        () if userns::is_root() => "",
+        () if sudo_asks_nothing() => "sudo -n ",
         () => return Ok(()),
     };
-    let words: Vec<&str> = prefix
-        .iter()
-        .copied()
-        .chain(command.iter().map(String::as_str))
-        .collect();
-    ctx.ui
-        .step(&format!("installing what is missing: {}", words.join(" ")));
-    let mut install = Command::new(words[0]);
-    install.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
-    // A fresh machine may have no package lists yet; if that is not it, the caller's error says what to do.
-    if run::logged(ctx, &mut install, "install", |_| ()).is_err() && words.contains(&"apt-get") {
-        let mut update = Command::new(words[0]);
-        update.args(&words[1..prefix.len().max(1)]);
-        if !prefix.is_empty() {
-            update.arg("apt-get");
-        }
-        run::logged(ctx, update.arg("update"), "install-update", |_| ())?;
-        run::logged(ctx, &mut install, "install", |_| ())?;
+    ctx.ui.step(&format!(
+        "installing what is missing: {}",
+        in_a_row(&commands, prefix)
+    ));
+    let mut result = Ok(());
+    for command in commands {
+        let mut words = prefix
+            .split_whitespace()
+            .chain(command.iter().map(String::as_str));
+        let mut install = Command::new(words.next().unwrap_or_default());
+        install.args(words).env("DEBIAN_FRONTEND", "noninteractive");
+        // Only the last one counts: an archive of somebody else's that is out of reach fails the update, and no more.
+        result = run::logged(ctx, &mut install, &format!("install-{}", command[1]), |_| ());
     }
-    Ok(())
+    result.context(
+        "what is missing on this machine could not be installed, for the reason above: check the network and where \
+         packages come from, and try again",
+    )
 }
 
 /// What is missing and how to mend it, in a paragraph.
@@ -166,8 +164,15 @@ pub fn explain(lacks: &[Lack]) -> String {
             .iter()
             .map(|package| format!("{} ({})", package.proof, package.purpose))
             .collect();
-        let how = match install_command(lacks) {
-            Some(command) => format!("run `sudo {}` and try again", command.join(" ")),
+        let how = match install_commands(lacks) {
+            Some(commands) => {
+                let (who, prefix) = match () {
+                    () if userns::is_root() => ("", ""),
+                    () if run::is_installed("sudo") => ("", "sudo "),
+                    () => ("as root, ", ""),
+                };
+                format!("{who}run `{}` and try again", in_a_row(&commands, prefix))
+            }
             None => "install them with your system's package manager and try again".to_owned(),
         };
         parts.push(format!("missing on this machine: {}; {how}", names.join(", ")));
@@ -194,14 +199,14 @@ impl Lack {
     }
 }
 
-/// The command that installs the missing packages, for the host's own package manager.
-fn install_command(lacks: &[Lack]) -> Option<Vec<String>> {
+/// The commands that install the missing packages, for the host's own package manager.
+fn install_commands(lacks: &[Lack]) -> Option<Vec<Vec<String>>> {
     let managers = ["apt-get", "dnf", "pacman"];
     let manager = managers.into_iter().find(|manager| run::is_installed(manager))?;
-    install_command_for(manager, lacks)
+    install_commands_for(manager, lacks)
 }
 
-fn install_command_for(manager: &str, lacks: &[Lack]) -> Option<Vec<String>> {
+fn install_commands_for(manager: &str, lacks: &[Lack]) -> Option<Vec<Vec<String>>> {
     let (verb, name): (&[&str], fn(&Package) -> &'static str) = match manager {
         "apt-get" => (&["install", "-y", "--no-install-recommends"], |package| {
             package.apt
@@ -214,14 +219,25 @@ fn install_command_for(manager: &str, lacks: &[Lack]) -> Option<Vec<String>> {
         return None;
     }
     let names = packages.iter().flat_map(|package| name(package).split(' '));
-    Some(
+    let install: Vec<_> = verb.iter().copied().chain(names).collect();
+    let command = |words: &[&str]| {
         [manager]
-            .into_iter()
-            .chain(verb.iter().copied())
-            .chain(names)
-            .map(ui::quote)
-            .collect(),
-    )
+            .iter()
+            .chain(words)
+            .map(|word| ui::quote(word))
+            .collect()
+    };
+    // A fresh machine has no package lists yet, an old one has old lists.
+    let update = (manager == "apt-get").then(|| command(&["update"]));
+    Some(update.into_iter().chain([command(&install)]).collect())
+}
+
+/// Commands as a person would type them, each after `prefix`.
+fn in_a_row(commands: &[Vec<String>], prefix: &str) -> String {
+    let lines = commands
+        .iter()
+        .map(|words| format!("{prefix}{}", words.join(" ")));
+    lines.collect::<Vec<_>>().join(" && ")
 }
 
 fn sudo_asks_nothing() -> bool {
@@ -299,21 +315,24 @@ mod tests {
 
     #[test]
     fn each_package_manager_gets_its_own_names() {
-        let line = |manager| install_command_for(manager, &missing()).unwrap().join(" ");
+        let line = |manager| in_a_row(&install_commands_for(manager, &missing()).unwrap(), "sudo ");
         assert_eq!(
             line("apt-get"),
-            "apt-get install -y --no-install-recommends bubblewrap libc6-dev gcc"
+            "sudo apt-get update && sudo apt-get install -y --no-install-recommends bubblewrap libc6-dev gcc"
         );
-        assert_eq!(line("dnf"), "dnf install -y bubblewrap glibc-static gcc");
+        assert_eq!(line("dnf"), "sudo dnf install -y bubblewrap glibc-static gcc");
         assert_eq!(
             line("pacman"),
-            "pacman -S --needed --noconfirm bubblewrap glibc gcc"
+            "sudo pacman -S --needed --noconfirm bubblewrap glibc gcc"
         );
     }
 
     #[test]
     fn settings_are_not_installed() {
-        assert_eq!(install_command_for("apt-get", &[Lack::Setting("x".into())]), None);
+        assert_eq!(
+            install_commands_for("apt-get", &[Lack::Setting("x".into())]),
+            None
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where Debian packages come from: the host's own mirror if the host is Debian, `SHMDEV_MIRROR` before that, Debian's
-//! own address otherwise. Reads the host's apt configuration; never changes it.
+//! Where Debian packages come from: `SHMDEV_MIRROR`, else the host's own mirror if the host is Debian, else whatever
+//! mmdebstrap takes by itself. Reads apt's configuration; never changes it.
 
 use std::{env, fs, path::Path};
 
@@ -8,8 +8,6 @@ use crate::debian::Recipe;
 
 /// Signatures are checked against this keyring, on the host and in the root.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-const DEFAULT: &str = "http://deb.debian.org/debian";
 
 /// The archives to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +19,8 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// What the environment and the host say.
-    pub fn find() -> Self {
+    /// What the environment and the host say; nothing when mmdebstrap is to choose.
+    pub fn find() -> Option<Self> {
         let host = if is_debian() {
             read_sources(Path::new("/etc/apt"))
         } else {
@@ -34,23 +32,28 @@ impl Mirror {
         )
     }
 
-    fn choose(named: Option<String>, host: &[Entry]) -> Self {
+    /// What the tree at `root` was made from.
+    pub fn of_root(root: &Path) -> Option<Self> {
+        Mirror::choose(None, &read_sources(&root.join("etc/apt")))
+    }
+
+    fn choose(named: Option<String>, known: &[Entry]) -> Option<Self> {
+        if let Some(main) = named {
+            return Some(Mirror {
+                main: main.trim_end_matches('/').to_owned(),
+                security: None,
+            });
+        }
         let find = |security: bool| {
             let usable = |entry: &&Entry| {
                 entry.uri.starts_with("http") && entry.is_debian && entry.security == security
             };
-            host.iter().find(usable).map(|entry| entry.uri.clone())
+            known.iter().find(usable).map(|entry| entry.uri.clone())
         };
-        match named {
-            Some(main) => Mirror {
-                main: main.trim_end_matches('/').to_owned(),
-                security: None,
-            },
-            None => Mirror {
-                main: find(false).unwrap_or_else(|| DEFAULT.to_owned()),
-                security: find(true),
-            },
-        }
+        Some(Mirror {
+            main: find(false)?,
+            security: find(true),
+        })
     }
 
     /// The root's `sources.list`.
@@ -68,7 +71,7 @@ impl Mirror {
     }
 }
 
-/// One archive in the host's configuration.
+/// One archive in apt's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     uri: String,
@@ -196,12 +199,11 @@ mod tests {
                     Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: bookworm\nComponents: main\n";
         let entries = parse_deb822(text);
         assert_eq!(entries.len(), 2, "{entries:?}");
-        let mirror = Mirror::choose(None, &entries);
-        assert_eq!(mirror.main, "http://mirror.example/debian");
-        assert_eq!(
-            mirror.security.as_deref(),
-            Some("http://mirror.example/debian-security")
-        );
+        let mirror = Mirror {
+            main: "http://mirror.example/debian".into(),
+            security: Some("http://mirror.example/debian-security".into()),
+        };
+        assert_eq!(Mirror::choose(None, &entries), Some(mirror));
     }
 
     #[test]
@@ -211,7 +213,7 @@ mod tests {
                     deb [arch=amd64 signed-by=/k] http://other.example/apt nodistro main\n\
                     deb [ arch=amd64 ] http://mirror.example/debian bookworm main # ours\n";
         assert_eq!(
-            Mirror::choose(None, &parse_one_line(text)).main,
+            Mirror::choose(None, &parse_one_line(text)).unwrap().main,
             "http://mirror.example/debian"
         );
     }
@@ -219,25 +221,36 @@ mod tests {
     #[test]
     fn a_third_partys_archive_is_not_debians() {
         let entries = parse_one_line("deb https://other.example/apt sdk-bookworm main\n");
+        assert_eq!(Mirror::choose(None, &entries), None);
+    }
+
+    #[test]
+    fn a_root_knows_what_it_was_made_from() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(Mirror::of_root(root.path()), None);
+        let apt = root.path().join("etc/apt");
+        fs::create_dir_all(&apt).unwrap();
+        // As mmdebstrap writes it when it is given no mirror.
+        let made = "deb [signed-by=\"/k.gpg\"] http://mirror.example/debian trixie main\n\
+                    deb [signed-by=\"/k.gpg\"] http://mirror.example/debian trixie-updates main\n\
+                    deb [signed-by=\"/k.gpg\"] http://safe.example/debian-security trixie-security main\n";
+        fs::write(apt.join("sources.list"), made).unwrap();
+        let mirror = Mirror::of_root(root.path()).unwrap();
+        assert_eq!(mirror.main, "http://mirror.example/debian");
         assert_eq!(
-            Mirror::choose(None, &entries),
-            Mirror {
-                main: DEFAULT.into(),
-                security: None
-            }
+            mirror.security.as_deref(),
+            Some("http://safe.example/debian-security")
         );
     }
 
     #[test]
     fn the_environment_comes_first() {
         let entries = parse_one_line("deb http://mirror.example/debian bookworm main\n");
-        let mirror = Mirror::choose(Some("http://named.example/debian/".into()), &entries);
-        assert_eq!(
-            mirror,
-            Mirror {
-                main: "http://named.example/debian".into(),
-                security: None
-            }
-        );
+        let mirror = Mirror {
+            main: "http://named.example/debian".into(),
+            security: None,
+        };
+        let named = Some("http://named.example/debian/".into());
+        assert_eq!(Mirror::choose(named, &entries), Some(mirror));
     }
 }

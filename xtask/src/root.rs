@@ -85,8 +85,6 @@ fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
     let mirror = Mirror::find();
     let (debs, _lock) = ctx.cache.workspace(&ctx.ui, Kind::Debs, "root")?;
     cache::create_dir(&debs.join("partial"))?;
-    let sources = dir.join("sources.list");
-    fs::write(&sources, mirror.sources_list(recipe))?;
     let fs_dir = dir.join("fs");
     let task = ctx
         .ui
@@ -96,12 +94,16 @@ fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
     command
         .args(arguments(recipe, &debs))
         .arg(&recipe.release)
-        .arg(&fs_dir)
-        .arg(&sources);
+        .arg(&fs_dir);
+    if let Some(mirror) = &mirror {
+        let sources = dir.join("sources.list");
+        fs::write(&sources, mirror.sources_list(recipe))?;
+        command.arg(&sources);
+    }
     run::logged(ctx, &mut command, "root", |line| {
         phase.watch(line, &debs, &fs_dir, &task);
     })
-    .with_context(|| explain(recipe, &mirror))?;
+    .with_context(|| explain(recipe, mirror.as_ref()))?;
     task.finish();
     Ok(())
 }
@@ -204,14 +206,14 @@ fn files(dir: &Path, extension: &str) -> (u64, u64) {
     })
 }
 
-fn explain(recipe: &Recipe, mirror: &Mirror) -> Failure {
+fn explain(recipe: &Recipe, mirror: Option<&Mirror>) -> Failure {
     Failure::new(
         crate::error::Kind::Machinery,
         format!(
             "the build root could not be made from {} (suites {}): mmdebstrap said why above; if the mirror \
              cannot be reached or lacks a suite or a package, set SHMDEV_MIRROR to another Debian mirror (behind a \
              proxy, set http_proxy)",
-            mirror.main,
+            mirror.map_or("mmdebstrap's default mirror", |mirror| &mirror.main),
             recipe.suites.join(", ")
         ),
     )

@@ -21,6 +21,9 @@ use crate::{ctx::Ctx, error::Failure, ui};
 /// How many lines of a failed command's output are shown.
 const TAIL: usize = 20;
 
+/// What programs say of `ENOSPC`.
+const DISK_FULL: &str = "No space left on device";
+
 /// A command's standard output; an error if it does not exit with 0.
 pub fn output(ctx: &Ctx, command: &mut Command) -> Result<String> {
     ctx.ui.command(command);
@@ -82,10 +85,12 @@ pub fn watched(
     // The command holds the pipe's other ends: closed here, so that the reader sees the end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let lines = read_lines(reader);
+    let mut full = false;
     loop {
         match lines.recv_timeout(Duration::from_millis(250)) {
             Ok(line) => {
                 let _ = writeln!(file, "{line}");
+                full |= line.contains(DISK_FULL);
                 watch(Some(&line));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => watch(None),
@@ -96,8 +101,14 @@ pub fn watched(
     if status.success() {
         return Ok(());
     }
+    let why = match full {
+        true => {
+            ": a disk is full, so free some or set SHMDEV_CACHE to a directory on a larger one, and try again"
+        }
+        false => "",
+    };
     Err(Failure::machinery(format!(
-        "{} failed ({status}); the log is {}",
+        "{} failed ({status}){why}; the log is {}",
         ui::brief(command),
         path.display()
     )))
@@ -143,4 +154,29 @@ fn failed(command: &Command, output: &Output) -> anyhow::Error {
     let lines: Vec<_> = said.trim_end().lines().collect();
     let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
     anyhow!("{tail}\n{} ({})", ui::brief(command), output.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cache::Cache, ui::Ui};
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = Ctx {
+            workspace: dir.path().into(),
+            cache: Cache::at(dir.path()),
+            ui: Ui::silent(),
+        };
+        let told = |said: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo '{said}'; exit 2")]);
+            logged(&ctx, &mut command, "test", |_| ())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(told("tar: x: Cannot write: No space left on device").contains("SHMDEV_CACHE"));
+        assert!(!told("tar: x: Cannot open: Permission denied").contains("SHMDEV_CACHE"));
+    }
 }

@@ -7,7 +7,7 @@ use crate::harness::tests;
 use crate::sys::process::{End, exit_now, park, until};
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Gate, Handle, Process, Region, SIZE, STATUS_OWNER_DIED,
-    file,
+    file, signal,
 };
 
 tests![
@@ -18,6 +18,7 @@ tests![
     closing_the_handle_in_the_middle_of_a_write_leaves_a_mark,
     a_writer_that_crashes_leaves_a_mark,
     a_waiter_is_told_when_the_holder_is_killed,
+    a_waiter_killed_as_it_gets_the_range_leaves_no_mark,
     the_handle_lives_on_in_a_child_and_the_range_does_not,
     the_handle_lives_on_by_a_passed_descriptor_and_the_range_does_not,
     one_that_closed_its_descriptor_before_dying_still_counts,
@@ -146,6 +147,25 @@ fn a_waiter_is_told_when_the_holder_is_killed() {
         holder.kill();
         waiter.join();
         complete(&observer, 0, 8);
+    }
+}
+
+/// It never learnt that the range was its own, so it was not writing.
+fn a_waiter_killed_as_it_gets_the_range_leaves_no_mark() {
+    signal::run_on_the_first_processor();
+    for round in 0..20 {
+        let handle = Handle::rw();
+        handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
+        let waiter = Process::fork(|| _ = Handle::rw().begin(ACCESS_WRITE, 0, 8, DEADLINE_NEVER));
+        until("it waits", || handle.stat().unwrap().waiters == 1);
+        // Both of these come before it runs again.
+        signal::keep_the_processor(|| {
+            waiter.signal(libc::SIGKILL);
+            handle.end(ACCESS_WRITE, 0, 8).unwrap();
+            assert_eq!(handle.stat().unwrap().holders, 1, "it was granted the range");
+        });
+        assert_eq!(waiter.wait(), End::Signal(libc::SIGKILL));
+        assert_eq!(status(&handle, 0, 8), 0, "round {round}");
     }
 }
 

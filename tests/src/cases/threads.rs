@@ -3,6 +3,9 @@
 //! Threads: a range is the handle's and goes with the process that began it, not with a thread of it, whatever
 //! descriptor table the thread has.
 
+use std::sync::mpsc;
+use std::thread::Scope;
+
 use super::death::{DIED, holding, status};
 use super::owner::executing;
 use super::refused;
@@ -58,6 +61,21 @@ fn apart(body: impl FnOnce() + Send) {
     });
     let task = format!("/proc/self/task/{number}");
     until("the thread is gone", || !std::path::Path::new(&task).exists());
+}
+
+/// Starts three threads that stay, each with a descriptor table of its own; returns when all have theirs.
+fn start_tables<'scope>(scope: &'scope Scope<'scope, '_>) {
+    let (ready, tables) = mpsc::channel();
+    for _ in 0..3 {
+        let ready = ready.clone();
+        scope.spawn(move || {
+            unshare(libc::CLONE_FILES).expect("a table of its own");
+            ready.send(()).unwrap();
+            park();
+        });
+    }
+    drop(ready);
+    assert_eq!(tables.iter().take(3).count(), 3);
 }
 
 /// What the handle holds and waits for.
@@ -148,18 +166,13 @@ fn a_process_with_several_tables_gives_everything_back() {
             let handle = Handle::rw();
             handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
             std::thread::scope(|scope| {
-                for _ in 0..3 {
-                    scope.spawn(|| {
-                        unshare(libc::CLONE_FILES).expect("a table of its own");
-                        ready.open();
-                        park();
-                    });
-                }
+                start_tables(scope);
+                ready.open();
                 go.pass();
                 exit_now(3);
             });
         });
-        (0..3).for_each(|_| ready.pass());
+        ready.pass();
         assert_eq!(observer.stat().unwrap().holders, 1);
         if killed {
             process.kill();
@@ -185,16 +198,8 @@ fn holds_until_it_dies(process: Process) {
 
 fn exec_with_other_tables_around_keeps_ranges() {
     holds_until_it_dies(executing(true, |_, exec| {
-        let ready = Gate::new();
         std::thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| {
-                    unshare(libc::CLONE_FILES).expect("a table of its own");
-                    ready.open();
-                    park();
-                });
-            }
-            (0..3).for_each(|_| ready.pass());
+            start_tables(scope);
             exec();
         });
     }));

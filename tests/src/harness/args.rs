@@ -9,8 +9,6 @@ pub(crate) enum Command {
     Run,
     /// Print the names of the chosen tests.
     List,
-    /// Run the one test that is named in this very process: what the runner calls for each test.
-    Child,
     /// Do nothing until killed: a program for tests of `execve`.
     Park,
     /// Print how to use the program.
@@ -46,7 +44,6 @@ impl Args {
         for argument in arguments {
             match argument.as_str() {
                 "--list" => args.command = Command::List,
-                "--child" => args.command = Command::Child,
                 "--park" => args.command = Command::Park,
                 "--exact" => args.exact = true,
                 "--report-time" => args.report_time = true,
@@ -54,9 +51,6 @@ impl Args {
                 option if option.starts_with('-') => return Err(format!("unknown option {option}")),
                 _ => args.filters.push(argument),
             }
-        }
-        if args.command == Command::Child && (args.filters.len() != 1 || !args.exact) {
-            return Err("--child takes --exact and one name".into());
         }
         Ok(args)
     }
@@ -107,11 +101,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_options_and_a_child_without_a_name_are_refused() {
+    fn unknown_options_are_refused() {
         assert!(parse("--nocapture").is_err());
-        assert!(parse("--child").is_err());
-        assert!(parse("--child a b --exact").is_err());
-        assert_eq!(parse("--child --exact a").unwrap().command, Command::Child);
         assert_eq!(parse("--list mmap").unwrap().command, Command::List);
     }
 }

@@ -6,13 +6,13 @@
 //! session it moved to, and can be found and killed.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::sys::{file, process};
+use super::Test;
+use crate::sys::file;
+use crate::sys::process::{self, End, Process};
 
 /// More output than this is dropped: a test that runs wild must not take the guest's memory.
 const OUTPUT_LIMIT: usize = 128 << 10;
@@ -25,36 +25,36 @@ pub(super) struct Outcome {
     pub(super) complaints: Vec<String>,
 }
 
-/// Runs the named test and waits until it and all it started are gone.
-pub(super) fn run(name: &str, limit: Duration) -> std::io::Result<Outcome> {
+/// Runs the test and waits until it and all it started are gone. The process is forked from this one, which has no other
+/// threads: starting the program anew would take longer than most tests.
+pub(super) fn run(test: &Test, limit: Duration) -> std::io::Result<Outcome> {
     let (mut reader, writer) = file::pipe();
-    let mut child = Command::new("/proc/self/exe")
-        .args(["--child", "--exact", name])
-        // Without restartable sequences: the kernel writes to their area when it returns from a call, and kills who
-        // has no memory for that just then, as tests of such failures have.
-        .env("GLIBC_TUNABLES", "glibc.pthread.rseq=0")
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0)
-        .spawn()?;
+    let nothing = File::open("/dev/null")?;
+    let child = Process::fork(|| {
+        process::stand_alone(nothing.as_fd(), writer.as_fd()).expect("a process on its own");
+        (test.function)();
+        std::io::stdout().flush().expect("standard output");
+    });
+    drop((nothing, writer));
     process::set_nonblocking(reader.as_fd())?;
 
     let deadline = Instant::now() + limit;
     let mut output = Vec::new();
-    let status = watch(&mut child, &mut reader, &mut output, deadline)?;
-    let timed_out = status.is_none();
+    let ended = watch(&child, &mut reader, &mut output, deadline)?;
+    if !ended {
+        child.signal(libc::SIGKILL);
+    }
+    let end = child.wait();
     let strays = process::kill_descendants();
-    let status = status.map_or_else(|| child.wait().ok(), Some);
     drain(&mut reader, &mut output)?;
 
     let mut complaints = Vec::new();
-    if timed_out {
+    if !ended {
         complaints.push(format!(
             "the test was killed: it had not ended after {} s",
             limit.as_secs()
         ));
-    } else if let Some(complaint) = status.and_then(complaint) {
+    } else if let Some(complaint) = complaint(end) {
         complaints.push(complaint);
     } else if !strays.is_empty() {
         complaints.push(format!("the test left processes behind: {}", strays.join(", ")));
@@ -68,25 +68,25 @@ pub(super) fn run(name: &str, limit: Duration) -> std::io::Result<Outcome> {
     })
 }
 
-/// Reads output until the process ends (its status) or the deadline passes (nothing).
+/// Reads output until the process has ended or the deadline has passed; whether it has ended.
 fn watch(
-    child: &mut Child,
+    child: &Process,
     reader: &mut File,
     output: &mut Vec<u8>,
     deadline: Instant,
-) -> std::io::Result<Option<ExitStatus>> {
-    let pidfd = process::pidfd_open(child.id())?;
+) -> std::io::Result<bool> {
+    let pidfd = process::pidfd_open(child.pid())?;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(None);
+            return Ok(false);
         }
         let [output_ready, ended] = process::wait_readable([reader.as_raw_fd(), pidfd.as_raw_fd()], left)?;
         if output_ready {
             drain(reader, output)?;
         }
         if ended {
-            return child.wait().map(Some);
+            return Ok(true);
         }
     }
 }
@@ -108,26 +108,23 @@ fn drain(reader: &mut File, output: &mut Vec<u8>) -> std::io::Result<()> {
     }
 }
 
-/// What an exit status says against the test.
-fn complaint(status: ExitStatus) -> Option<String> {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => None,
-        (Some(code), _) => Some(format!("the test ended with exit status {code}")),
-        (None, Some(signal)) => Some(format!("the test was killed by signal {signal}")),
-        (None, None) => Some(format!("the test ended strangely: {status:?}")),
+/// What the end of the process says against the test.
+fn complaint(end: End) -> Option<String> {
+    match end {
+        End::Exit(0) => None,
+        End::Exit(code) => Some(format!("the test ended with exit status {code}")),
+        End::Signal(signal) => Some(format!("the test was killed by signal {signal}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::ExitStatus;
+    use super::{End, complaint};
 
     #[test]
     fn only_exit_status_zero_is_good() {
-        assert_eq!(complaint(ExitStatus::from_raw(0)), None);
-        assert!(complaint(ExitStatus::from_raw(101 << 8)).unwrap().contains("101"));
-        assert!(complaint(ExitStatus::from_raw(9)).unwrap().contains("signal 9"));
+        assert_eq!(complaint(End::Exit(0)), None);
+        assert!(complaint(End::Exit(101)).unwrap().contains("101"));
+        assert!(complaint(End::Signal(9)).unwrap().contains("signal 9"));
     }
 }

@@ -62,17 +62,3 @@ macro_rules! tests {
     };
 }
 pub(crate) use tests;
-
-/// Runs one test in this process. The panic message and everything else goes to the standard error output.
-pub(crate) fn run_here(tests: &[&Test], name: &str) -> bool {
-    match tests.iter().find(|test| test.name() == name) {
-        Some(test) => {
-            (test.function)();
-            true
-        }
-        None => {
-            eprintln!("there is no test named {name}");
-            false
-        }
-    }
-}

@@ -3,7 +3,8 @@
 //! Runs the chosen tests one after the other, each between two looks at the kernel log and at the device.
 
 use std::io::Write;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use super::kmsg::{self, Reader};
@@ -20,7 +21,7 @@ const MACHINERY_FAILED: u8 = 69;
 pub(crate) fn run(args: &Args, tests: &[&Test]) -> ExitCode {
     let (chosen, others): (Vec<&Test>, Vec<&Test>) =
         tests.iter().partition(|test| args.chooses(&test.name()));
-    match Runner::new() {
+    match without_restartable_sequences().and_then(|()| Runner::new()) {
         Ok(mut runner) => match runner.run(&chosen, others.len(), args.report_time) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FAILED),
@@ -28,6 +29,18 @@ pub(crate) fn run(args: &Args, tests: &[&Test]) -> ExitCode {
         },
         Err(error) => machinery_failed(&error),
     }
+}
+
+/// Starts this program anew, once, without restartable sequences: the kernel writes to their area when it returns from
+/// a call, and kills who has no memory for that just then, as tests of such failures have.
+fn without_restartable_sequences() -> std::io::Result<()> {
+    const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
+    if std::env::var(TUNABLES.0).is_ok_and(|value| value == TUNABLES.1) {
+        return Ok(());
+    }
+    let mut anew = Command::new("/proc/self/exe");
+    anew.args(std::env::args_os().skip(1)).env(TUNABLES.0, TUNABLES.1);
+    Err(anew.exec())
 }
 
 fn machinery_failed(error: &std::io::Error) -> ExitCode {
@@ -73,7 +86,7 @@ impl Runner {
             // Announced before it runs: if the kernel dies, this is the test that killed it.
             say(&format!("test {name} ... "))?;
             let began = Instant::now();
-            let (verdict, output) = self.judge(test, &name)?;
+            let (verdict, output) = self.judge(test)?;
             let time = if report_time {
                 format!(" <{:.3}s>", began.elapsed().as_secs_f64())
             } else {
@@ -90,14 +103,14 @@ impl Runner {
     }
 
     /// Runs one test; its verdict and its output.
-    fn judge(&mut self, test: &Test, name: &str) -> std::io::Result<(Verdict, String)> {
+    fn judge(&mut self, test: &Test) -> std::io::Result<(Verdict, String)> {
         if let Some(reason) = test.needs.iter().find_map(|need| need.missing()) {
             return Ok((Verdict::Ignored(reason), String::new()));
         }
         if let Err(reason) = state::prepare() {
             return Ok((Verdict::Failed(vec![reason]), String::new()));
         }
-        let outcome = child::run(name, Duration::from_secs(test.seconds) * self.slowness)?;
+        let outcome = child::run(test, Duration::from_secs(test.seconds) * self.slowness)?;
         let mut reasons = outcome.complaints;
         reasons.extend(state::check().err());
         reasons.extend(kmsg::trouble(&self.log.news()?));

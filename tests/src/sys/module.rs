@@ -43,6 +43,34 @@ pub(crate) fn reload(parameters: &str) -> Result<()> {
     load(parameters)
 }
 
+/// As long as this lives, RCU's grace periods are expedited: loading and unloading wait for some, and do little else. What
+/// they wait for stays the same.
+pub(crate) struct Expedited {
+    before: Option<String>,
+}
+
+impl Expedited {
+    const KNOB: &str = "/sys/kernel/rcu_expedited";
+
+    /// Does nothing where the kernel has no such knob.
+    pub(crate) fn new() -> Expedited {
+        let before = std::fs::read_to_string(Self::KNOB).ok();
+        if before.is_some() {
+            std::fs::write(Self::KNOB, "1").expect("expediting grace periods");
+        }
+        Expedited { before }
+    }
+}
+
+impl Drop for Expedited {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // A kernel that is slower than it need be is no reason to fail.
+            let _ = std::fs::write(Self::KNOB, before);
+        }
+    }
+}
+
 /// The module with other parameters, until this is dropped.
 pub(crate) struct Reloaded(());
 

@@ -220,8 +220,21 @@ pub(crate) fn wait_readable<const N: usize>(
     }
 }
 
+/// Gives this process, which has just been forked, these standard streams, no other descriptors, and a process group of
+/// its own. What it owned that had descriptors must not be used any more.
+pub(crate) fn stand_alone(input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<()> {
+    for (from, to) in [(input, 0), (output, 1), (output, 2)] {
+        // SAFETY: the descriptors are open, and the standard streams nobody's.
+        Errno::result(unsafe { libc::dup2(from.as_raw_fd(), to) })?;
+    }
+    // SAFETY: the caller sees to it that what is closed here is not used any more.
+    Errno::result(unsafe { libc::close_range(3, libc::c_uint::MAX, 0) })?;
+    // SAFETY: the call takes two integers.
+    Errno::result(unsafe { libc::setpgid(0, 0) }).map(drop)
+}
+
 /// A descriptor that becomes readable when the child ends.
-pub(crate) fn pidfd_open(pid: u32) -> std::io::Result<OwnedFd> {
+pub(crate) fn pidfd_open(pid: i32) -> std::io::Result<OwnedFd> {
     // SAFETY: the call takes two integers.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = Errno::result(result)?;

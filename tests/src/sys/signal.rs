@@ -74,6 +74,33 @@ pub(crate) fn become_nobody() {
     assert_eq!((group, user), (0, 0), "setgid, setuid");
 }
 
+/// Keeps this thread, and what it forks, on one processor.
+pub(crate) fn run_on_the_first_processor() {
+    let mut set = nix::sched::CpuSet::new();
+    set.set(0).expect("processor 0");
+    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).expect("sched_setaffinity");
+}
+
+/// Does something during which no ordinary task runs on the processor of this one.
+pub(crate) fn keep_the_processor(body: impl FnOnce()) {
+    let schedule = |policy, priority| {
+        let parameters = libc::sched_param {
+            sched_priority: priority,
+        };
+        // SAFETY: `parameters` outlives the call.
+        let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+        assert_eq!(
+            result,
+            0,
+            "sched_setscheduler: {}",
+            std::io::Error::last_os_error()
+        );
+    };
+    schedule(libc::SCHED_FIFO, 1);
+    body();
+    schedule(libc::SCHED_OTHER, 0);
+}
+
 /// Sets the personality of this process.
 pub(crate) fn set_personality(persona: i32) {
     // SAFETY: the call takes an integer.

@@ -286,6 +286,30 @@ fn the_second_interrupt_ends_a_guest_that_ignores_the_first() {
 }
 
 #[test]
+fn other_programs_do_not_get_the_guests_descriptors() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Session::start(b"image", &dir.path().join("log"), |open| {
+        let mut other = Command::new("sleep").arg("3600").spawn().unwrap();
+        // It may open and close files of its own meanwhile.
+        let theirs: Vec<_> = std::fs::read_dir(format!("/proc/{}/fd", other.id()))
+            .unwrap()
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .collect();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        for number in [open.image, open.serial, open.control, open.streams[0]] {
+            let ours = std::fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
+            assert!(!theirs.contains(&ours));
+        }
+        script(GREETING, open)
+    });
+    let record = session
+        .unwrap()
+        .run(&Job::default(), limits(), &mut Collected::default());
+    assert_eq!(record.started, Some(1000), "the guest has them");
+}
+
+#[test]
 fn children_of_qemu_go_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let pid_file = dir.path().join("pid");

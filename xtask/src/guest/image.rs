@@ -24,6 +24,7 @@ use crate::{
     ctx::Ctx,
     error::Failure,
     guest_bins::{self, GuestBins},
+    host,
     kernel::{Kernel, Spec},
     kmod,
     root::Root,
@@ -83,6 +84,8 @@ pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
 
 /// The same, with the image in pieces yet.
 fn assemble(ctx: &Ctx, spec: &Spec) -> Result<(Root, Kernel, Archive)> {
+    // Before the programs, so that nobody waits for those to be told that something is missing.
+    host::require(ctx)?;
     thread::scope(|scope| {
         // The host's compiler makes the programs, so they need not wait for the root.
         let programs = scope.spawn(|| guest_bins::build(ctx));

@@ -3,7 +3,7 @@
 //!
 //! From the bottom: `cpio` and `modules` make what `image` puts together; `qemu` says what QEMU's arguments are, `accel`
 //! whether KVM works; `session` runs a guest by the `clock` and speaks `protocol` with its PID 1; `outcome` judges what
-//! happened. `vm`, `test` and `demo` are the subcommands.
+//! happened, and `held` keeps what it says until it is its turn to be heard. `vm`, `test` and `demo` are the subcommands.
 
 mod accel;
 mod clock;
@@ -11,6 +11,7 @@ mod cpio;
 pub mod demo;
 #[cfg(test)]
 mod fake;
+mod held;
 pub mod image;
 mod machine;
 mod machinery;

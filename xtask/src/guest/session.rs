@@ -22,6 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use command_fds::CommandFdExt;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{
@@ -119,10 +120,8 @@ impl Session {
         let mut theirs: Vec<OwnedFd> = Vec::new();
         let mut pair = || {
             let (ours, guests) = UnixStream::pair()?;
-            let guests = OwnedFd::from(guests);
-            inherit(&guests)?;
             let number = guests.as_raw_fd();
-            theirs.push(guests);
+            theirs.push(guests.into());
             Ok::<_, io::Error>((ours, number))
         };
         let ((serial, a), (control, b)) = (pair()?, pair()?);
@@ -134,8 +133,11 @@ impl Session {
             control: b,
             streams: [c, d, e],
         });
-        // A group of its own: ^C on the terminal is for xtask to interpret, and the whole group can be killed.
+        theirs.push(image);
+        // A group of its own: ^C on the terminal is for xtask to interpret, and the whole group can be killed. No other
+        // program that is started meanwhile gets the descriptors: it would keep the guest's streams open.
         command
+            .preserved_fds(theirs)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -143,7 +145,7 @@ impl Session {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot run {:?}", command.get_program()))?;
-        drop((theirs, image));
+        drop(command);
 
         let (sender, events) = sync_channel(64);
         carry(serial, &sender, move |bytes| {
@@ -401,13 +403,8 @@ fn collect(mut stream: impl Read + Send + 'static) -> Receiver<String> {
 
 /// A file without a name, for QEMU to inherit.
 fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let file = rustix::fs::memfd_create("image", rustix::fs::MemfdFlags::empty())?;
+    let file = rustix::fs::memfd_create("image", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(file);
     file.write_all(bytes)?;
     Ok(file.into())
-}
-
-/// Lets programs that are started from now on have this descriptor. It is closed again as soon as QEMU has it.
-fn inherit(descriptor: &OwnedFd) -> io::Result<()> {
-    Ok(rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())?)
 }

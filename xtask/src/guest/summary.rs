@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The end of a test run: a line for each part, a result line in cargo's form for the whole, the exit status.
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Result;
 
 use super::{outcome::Verdict, report::Counts};
 use crate::error::{self, Kind};
@@ -22,29 +28,35 @@ impl Summary {
         }
     }
 
-    /// Adds a part.
-    pub fn add(&mut self, name: &str, verdict: Verdict) {
+    /// Adds a part, or why it could not be run.
+    pub fn add(&mut self, name: &str, verdict: Result<Verdict>) {
+        let verdict = verdict.unwrap_or_else(|error| {
+            let why = format!("{error:#}");
+            match error::kind(&error) {
+                Kind::Tests => Verdict::Failed(Counts::default(), Some(why)),
+                _ => Verdict::Machinery(why),
+            }
+        });
         self.parts.push((name.to_owned(), verdict));
-    }
-
-    /// Adds a part that could not be run.
-    pub fn add_error(&mut self, name: &str, error: &anyhow::Error) {
-        let why = format!("{error:#}");
-        let verdict = match error::kind(error) {
-            Kind::Tests => Verdict::Failed(Counts::default(), Some(why)),
-            _ => Verdict::Machinery(why),
-        };
-        self.add(name, verdict);
     }
 
     /// Whether the person has had enough.
     pub fn interrupted(&self) -> bool {
-        matches!(self.parts.last(), Some((_, Verdict::Interrupted(_))))
+        self.interruption().is_some()
+    }
+
+    fn interruption(&self) -> Option<i32> {
+        self.parts.iter().find_map(|(_, verdict)| match verdict {
+            Verdict::Interrupted(signal) => Some(*signal),
+            _ => None,
+        })
     }
 
     /// Shows all of it.
     pub fn print(&self) -> ExitCode {
-        print!("{}", self.text(self.start.elapsed().as_secs_f32()));
+        let text = self.text(self.start.elapsed().as_secs_f32());
+        // Should nobody read it, the exit status still tells.
+        let _ = io::stdout().write_all(text.as_bytes());
         ExitCode::from(self.code())
     }
 
@@ -77,8 +89,8 @@ impl Summary {
     /// 1 when something is known to be broken, else 69 when something is not known.
     fn code(&self) -> u8 {
         let any = |is: fn(&Verdict) -> bool| self.parts.iter().any(|(_, verdict)| is(verdict));
-        if let Some((_, Verdict::Interrupted(signal))) = self.parts.last() {
-            128 + *signal as u8
+        if let Some(signal) = self.interruption() {
+            128 + signal as u8
         } else if any(|verdict| matches!(verdict, Verdict::Failed(..))) {
             Kind::Tests.code()
         } else if any(|verdict| matches!(verdict, Verdict::Machinery(_))) || self.parts.is_empty() {
@@ -116,7 +128,7 @@ mod tests {
     fn summary(verdicts: &[Verdict]) -> (u8, String) {
         let mut summary = Summary::new();
         for verdict in verdicts {
-            summary.add("part", verdict.clone());
+            summary.add("part", Ok(verdict.clone()));
         }
         (summary.code(), summary.text(1.0))
     }
@@ -143,6 +155,7 @@ mod tests {
         assert_eq!(summary(&[passed(1), machinery.clone()]).0, 69);
         assert_eq!(summary(&[machinery.clone(), failed]).0, 1);
         assert_eq!(summary(&[passed(1), Verdict::Interrupted(2)]).0, 130);
+        assert_eq!(summary(&[Verdict::Interrupted(2), machinery.clone()]).0, 130);
         assert_eq!(summary(&[]).0, 69);
         assert!(summary(&[machinery]).1.contains("no disk"));
     }

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask qemu-test`: the host's unit tests, then the guest's tests on one kernel or all; one summary.
+//! `cargo xtask qemu-test`: the host's unit tests, and the guest's tests on one kernel or all; one summary.
 //!
-//! Nothing is run twice to make it pass.
+//! The first guest runs while the host's tests do, and is heard when they are done. Nothing is run twice to make it pass.
 
 use std::{
     env,
     ffi::OsString,
     fs,
     io::{self, IsTerminal, Read},
-    path::Path,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
+    sync::Arc,
+    thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use signal_hook::consts::SIGINT;
 
 use super::{
     clock::{Cut, Limits},
+    held::Held,
     image::{self, KernelArgs, Parts},
     machine::{self, MachineArgs},
     machinery,
@@ -90,22 +95,67 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
         return list(ctx, filter, !args.guest_only, !args.host_only);
     }
     let mut summary = Summary::new();
-    let specs = if args.host_only { Vec::new() } else { specs };
+    let mut specs = if args.host_only { Vec::new() } else { specs }.into_iter();
     if !args.guest_only {
-        summary.add("host", host_tests(ctx, filter)?);
+        host_and_guest(ctx, specs.next(), &args.machine, filter, &mut summary);
     }
     for spec in specs {
-        let name = format!("guest {spec}");
-        match guest_tests(ctx, &spec, &args.machine, filter) {
-            Ok(verdict) => summary.add(&name, verdict),
-            // The other kernels still have something to tell.
-            Err(error) => summary.add_error(&name, &error),
-        }
         if summary.interrupted() {
             break;
         }
+        let verdict = Guest::prepare(ctx, &spec)
+            .and_then(|guest| guest.tests(ctx, &args.machine, filter, &mut Standard));
+        // The other kernels still have something to tell.
+        summary.add(&guest_name(&spec), verdict);
     }
     Ok(summary.print())
+}
+
+/// What the summary calls it.
+fn guest_name(spec: &Spec) -> String {
+    format!("guest {spec}")
+}
+
+/// The host's tests, and a guest's at the same time.
+fn host_and_guest(
+    ctx: &Ctx,
+    spec: Option<Spec>,
+    machine: &MachineArgs,
+    filter: Option<&str>,
+    summary: &mut Summary,
+) {
+    // First, for it shows how far it is, and would wait for the same locks of cargo's.
+    let guest = spec.map(|spec| (guest_name(&spec), Guest::prepare(ctx, &spec)));
+    let held = Arc::new(Held::new(Standard));
+    let host = {
+        let (ctx, held, filter) = (ctx.clone(), Arc::clone(&held), filter.map(str::to_owned));
+        thread::spawn(move || {
+            let verdict = host_tests(&ctx, filter.as_deref());
+            // ^C is for the guest, too, and nobody wants to read what it said until then.
+            if !matches!(verdict, Ok(Verdict::Interrupted(_))) {
+                // Should this fail, the guest's next word does, and ends it.
+                let _ = held.release();
+            }
+            verdict
+        })
+    };
+    let guest = guest.map(|(name, guest)| {
+        let verdict = guest.and_then(|guest| guest.tests(ctx, machine, filter, &mut &*held));
+        (name, verdict)
+    });
+    if let Some((name, Ok(interrupted @ Verdict::Interrupted(_)))) = guest {
+        // The person does not wait for the host's tests, either.
+        summary.add(&name, Ok(interrupted));
+        return;
+    }
+    let host = host
+        .join()
+        .unwrap_or_else(|_| Err(anyhow!("running the host's tests panicked")));
+    let _ = held.release();
+    summary.add("host", host);
+    if let Some((name, verdict)) = guest {
+        summary.add(&name, verdict);
+    }
 }
 
 /// `cargo test`, with its output shown and read.
@@ -146,7 +196,10 @@ fn host_tests(ctx: &Ctx, filter: Option<&str>) -> Result<Verdict> {
         (Some(0), _) => Verdict::Machinery("cargo test succeeded without a result line".into()),
         (Some(_), 1..) => Verdict::Failed(counts, None),
         (Some(_), 0) => Verdict::Failed(counts, Some("the host's tests do not build".into())),
-        (None, _) => Verdict::Machinery(format!("cargo test ended by {status}")),
+        (None, _) => match status.signal() {
+            Some(signal @ SIGINT) => Verdict::Interrupted(signal),
+            _ => Verdict::Machinery(format!("cargo test ended by {status}")),
+        },
     })
 }
 
@@ -157,40 +210,57 @@ fn cargo_test(ctx: &Ctx) -> Command {
     command
 }
 
-/// Boots the kernel and runs the tests' program in it.
-fn guest_tests(ctx: &Ctx, spec: &Spec, machine: &MachineArgs, filter: Option<&str>) -> Result<Verdict> {
-    let parts = image::prepare(ctx, spec)?;
-    let name = &parts.kernel.name;
-    let log = machine::log_path(ctx, "test", name)?;
-    ctx.ui.step(&format!(
-        "guest with {}; the kernel's log is {}",
-        parts.kernel.release,
-        log.display()
-    ));
-    let argv = ["/usr/local/bin/shmdev-tests"].into_iter().chain(filter);
-    let job = Job {
-        argv: argv.map(Into::into).collect(),
-        env: machine::environment(name, None),
-        cwd: b"/".to_vec(),
-        root: true,
-        heartbeat: !machine.icount,
-        ..Job::default()
-    };
-    let limits = Limits {
-        boot: Some(Duration::from_secs(180)),
-        silence: job.heartbeat.then_some(Duration::from_secs(60)),
-        idle: Some(IDLE),
-        overall: Some(OVERALL),
-        power_off: Duration::from_secs(30),
-    };
-    let watched = Watched {
-        job: &job,
-        limits,
-        append: &[],
-        log: &log,
-        shown: true,
-    };
-    watch(ctx, &parts, machine, &watched)
+/// A guest that is ready to be started.
+struct Guest {
+    parts: Parts,
+    log: PathBuf,
+}
+
+impl Guest {
+    /// Makes what it needs.
+    fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Self> {
+        let parts = image::prepare(ctx, spec)?;
+        let log = machine::log_path(ctx, "test", &parts.kernel.name)?;
+        ctx.ui.step(&format!(
+            "guest with {}; the kernel's log is {}",
+            parts.kernel.release,
+            log.display()
+        ));
+        Ok(Guest { parts, log })
+    }
+
+    /// Boots the kernel and runs the tests' program in it.
+    fn tests(
+        &self,
+        ctx: &Ctx,
+        machine: &MachineArgs,
+        filter: Option<&str>,
+        output: &mut dyn Output,
+    ) -> Result<Verdict> {
+        let argv = ["/usr/local/bin/shmdev-tests"].into_iter().chain(filter);
+        let job = Job {
+            argv: argv.map(Into::into).collect(),
+            env: machine::environment(&self.parts.kernel.name, None),
+            cwd: b"/".to_vec(),
+            root: true,
+            heartbeat: !machine.icount,
+            ..Job::default()
+        };
+        let limits = Limits {
+            boot: Some(Duration::from_secs(180)),
+            silence: job.heartbeat.then_some(Duration::from_secs(60)),
+            idle: Some(IDLE),
+            overall: Some(OVERALL),
+            power_off: Duration::from_secs(30),
+        };
+        let watched = Watched {
+            job: &job,
+            limits,
+            append: &[],
+            log: &self.log,
+        };
+        watch(ctx, &self.parts, machine, &watched, output)
+    }
 }
 
 /// A job that reports as tests do.
@@ -204,18 +274,21 @@ pub struct Watched<'a> {
     pub append: &'a [String],
     /// Where the kernel's console goes.
     pub log: &'a Path,
-    /// Whether the person sees what the job says.
-    pub shown: bool,
 }
 
 /// Runs it and judges it.
-pub fn watch(ctx: &Ctx, parts: &Parts, machine_args: &MachineArgs, watched: &Watched<'_>) -> Result<Verdict> {
+pub fn watch(
+    ctx: &Ctx,
+    parts: &Parts,
+    machine_args: &MachineArgs,
+    watched: &Watched<'_>,
+    output: &mut dyn Output,
+) -> Result<Verdict> {
     let Watched {
         job,
         limits,
         append,
         log,
-        shown,
     } = *watched;
     let mut machine = machine_args.machine(ctx, parts)?;
     machine.append.splice(0..0, STRICT.map(String::from));
@@ -232,7 +305,7 @@ pub fn watch(ctx: &Ctx, parts: &Parts, machine_args: &MachineArgs, watched: &Wat
     let session = machine::start(ctx, parts, &machine, log)?;
     let _signals = terminal::watch_signals(session.sender(), false)?;
     let mut output = Reported {
-        shown,
+        output,
         report: Report::default(),
     };
     let record = session.run(job, limits, &mut output);
@@ -248,25 +321,20 @@ pub fn watch(ctx: &Ctx, parts: &Parts, machine_args: &MachineArgs, watched: &Wat
     ))
 }
 
-/// The tests' output is read, and may be shown.
-#[derive(Debug)]
-struct Reported {
-    shown: bool,
+/// The tests' output is read on its way.
+struct Reported<'a> {
+    output: &'a mut dyn Output,
     report: Report,
 }
 
-impl Output for Reported {
+impl Output for Reported<'_> {
     fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.report.feed(bytes);
-        if self.shown {
-            Standard.stdout(bytes)
-        } else {
-            Ok(())
-        }
+        self.output.stdout(bytes)
     }
 
     fn stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
-        Standard.stderr(bytes)
+        self.output.stderr(bytes)
     }
 }
 

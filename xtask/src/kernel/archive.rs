@@ -60,14 +60,20 @@ pub struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    /// Fetches the package lists, from today's mirror: the root may be older.
+    /// Fetches the package lists, from today's mirror: the root may be older. Where mmdebstrap chose one, it is the root's.
     pub fn open(ctx: &'a Ctx, root: &'a Root, recipe: &Recipe) -> Result<Self> {
         let (dir, lock) = ctx.cache.workspace(&ctx.ui, Kind::Debs, "kernels")?;
         for part in ["lists/partial", "archives/partial"] {
             cache::create_dir(&dir.join(part))?;
         }
         let sources = dir.join("sources.list");
-        let mirror = Mirror::find();
+        let mirror = Mirror::find()
+            .or_else(|| Mirror::of_root(root.path()))
+            .ok_or_else(|| {
+                Failure::machinery(
+                    "neither the host nor the build root names a mirror of Debian's: set SHMDEV_MIRROR to one",
+                )
+            })?;
         fs::write(&sources, mirror.sources_list(recipe))
             .with_context(|| format!("cannot write {}", sources.display()))?;
         let archive = Archive {
