@@ -5,7 +5,7 @@
 use super::refused;
 use crate::harness::tests;
 use crate::sys::cgroup::Group;
-use crate::sys::module::{self, Expedited, Reloaded};
+use crate::sys::module::{self, Reloaded};
 use crate::sys::{ACCESS_WRITE, Errno, Handle, PAGE, Process, SIZE};
 
 tests![
@@ -22,7 +22,6 @@ tests![
 /// Says something only where the kernel does not zero every allocation by itself: the runner boots with
 /// `init_on_alloc=0`.
 fn memory_of_an_earlier_segment_is_never_seen() {
-    let _quick = Expedited::new();
     let _module = Reloaded::afterwards();
     // The same sizes again get the same pages; others get parts of them.
     for (round, size) in [SIZE, SIZE, SIZE, 3 * SIZE, SIZE + PAGE, 5 * PAGE, 3 * SIZE, SIZE]
@@ -44,7 +43,6 @@ fn memory_of_an_earlier_segment_is_never_seen() {
 }
 
 fn the_rest_of_the_last_page_is_zero() {
-    let _quick = Expedited::new();
     let _module = Reloaded::afterwards();
     for round in 0..3 {
         for size in [1_usize, 5000, 8191] {
@@ -94,11 +92,11 @@ fn a_cgroup_that_is_full_is_enomem_and_kills_nobody() {
     drop(module);
 }
 
-/// Wherever the limit is met, in the segment's pages or in what goes with them, it is met without a death.
+/// Wherever the limit is met, in the segment's pages or in what goes with them, it is met without a death. With a smaller
+/// segment, what goes with them is too little to meet it.
 fn a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody() {
     const MIB: u64 = 1 << 20;
     const SEGMENT: u64 = 16 * MIB;
-    let _quick = Expedited::new();
     let module = Reloaded::afterwards();
     module::unload().unwrap();
     let group = Group::new("shmdev-limits", "memory");
@@ -170,7 +168,6 @@ fn cycle() {
 }
 
 fn a_hundred_loads_leave_no_memory_behind() {
-    let _quick = Expedited::new();
     let _module = Reloaded::afterwards();
     (0..3).for_each(|_| cycle());
     let (memory, slab) = cost(|| (0..100).for_each(|_| cycle()));
@@ -202,7 +199,6 @@ fn thousands_of_handles_and_mappings_leave_no_memory_behind() {
 
 fn kmemleak_finds_nothing() {
     const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
-    let _quick = Expedited::new();
     let _module = Reloaded::afterwards();
     std::fs::write(KMEMLEAK, "scan").unwrap();
     std::fs::write(KMEMLEAK, "clear").unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{kill_a_user, refused};
 use crate::harness::{rmmod_path, tests};
-use crate::sys::module::{self, Expedited, Reloaded};
+use crate::sys::module::{self, Reloaded};
 use crate::sys::process::until;
 use crate::sys::{
     ACCESS_WRITE, DEADLINE_NEVER, Errno, Gate, Handle, PAGE, Process, SIZE, file, poll, signal,
@@ -156,7 +156,6 @@ fn loading_twice_is_eexist() {
 /// None of these must load, and none leave anything that keeps a good one from loading. What is a number of the
 /// parameter's type is refused by the device, with EINVAL; what is none is refused by the kernel's own parser.
 fn none_loads(numbers: &[&str], others: &[&str]) {
-    let _quick = Expedited::new();
     let _module = Reloaded::afterwards();
     module::unload().unwrap();
     for (parameters, errnos) in [
@@ -219,7 +218,6 @@ fn memory_that_cannot_be_had_is_enomem() {
 }
 
 fn sizes_of_all_kinds_load() {
-    let _quick = Expedited::new();
     let _module = Reloaded::afterwards();
     for size in [
         1_u64,

@@ -45,7 +45,7 @@ pub(crate) fn reload(parameters: &str) -> Result<()> {
 
 /// As long as this lives, RCU's grace periods are expedited: loading and unloading wait for some, and do little else. What
 /// they wait for stays the same.
-pub(crate) struct Expedited {
+struct Expedited {
     before: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Expedited {
     const KNOB: &str = "/sys/kernel/rcu_expedited";
 
     /// Does nothing where the kernel has no such knob.
-    pub(crate) fn new() -> Expedited {
+    fn new() -> Expedited {
         let before = std::fs::read_to_string(Self::KNOB).ok();
         if before.is_some() {
             std::fs::write(Self::KNOB, "1").expect("expediting grace periods");
@@ -72,17 +72,18 @@ impl Drop for Expedited {
 }
 
 /// The module with other parameters, until this is dropped.
-pub(crate) struct Reloaded(());
+pub(crate) struct Reloaded(#[expect(dead_code, reason = "its end counts")] Expedited);
 
 impl Reloaded {
     pub(crate) fn with(parameters: &str) -> Reloaded {
+        let module = Reloaded::afterwards();
         reload(parameters).unwrap_or_else(|error| panic!("loading the module with {parameters:?}: {error}"));
-        Reloaded(())
+        module
     }
 
     /// Whatever state the test makes, the defaults come back.
     pub(crate) fn afterwards() -> Reloaded {
-        Reloaded(())
+        Reloaded(Expedited::new())
     }
 }
 

@@ -130,6 +130,8 @@ fn host_and_guest(
     let host = {
         let (ctx, held, filter) = (ctx.clone(), Arc::clone(&held), filter.map(str::to_owned));
         thread::spawn(move || {
+            // Of this thread and what it starts: the guest takes longer, and goes first.
+            let _ = rustix::process::nice(10);
             let verdict = host_tests(&ctx, filter.as_deref());
             // ^C is for the guest, too, and nobody wants to read what it said until then.
             if !matches!(verdict, Ok(Verdict::Interrupted(_))) {
