@@ -47,7 +47,7 @@ fn growth_is_charged_to_the_callers_cgroup() {
     let growers = Group::new("shmdev-growers", "memory");
     within(&creators, || drop(Handle::creating("frames", 4 * MIB))).join();
     within(&growers, || {
-        Handle::rw().resize(by_name("frames"), 20 * MIB).unwrap()
+        Handle::rw().resize(by_name("frames"), 20 * MIB).unwrap();
     })
     .join();
     let [first, second] = [&creators, &growers].map(|group| group.number("memory.current"));

@@ -117,11 +117,11 @@ fn ranges_are_taken_meanwhile() {
     while_resizing(200, |handle| {
         for (access, offset) in [(ACCESS_WRITE, 5 * SMALL), (ACCESS_READ, 0), (ACCESS_WRITE, 0)] {
             match handle.begin(access, offset, SMALL, DEADLINE_NEVER) {
-                Ok(_) => {
-                    _ = handle
+                Ok(_) => drop(
+                    handle
                         .end(access, offset, SMALL)
-                        .expect("it is held, wherever the end is")
-                }
+                        .expect("it is held, wherever the end is"),
+                ),
                 Err(error) => assert_eq!(error, Errno::EINVAL),
             }
         }

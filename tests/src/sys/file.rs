@@ -143,8 +143,8 @@ pub(crate) fn receive_fd(socket: &OwnedFd) -> OwnedFd {
 pub(crate) fn try_receive_fd(socket: &OwnedFd, flags: i32) -> Result<OwnedFd> {
     let (mut byte, mut control) = (0, Control([0; 24]));
     let received = with_message(&mut byte, &mut control, |message| {
-        // SAFETY: everything the message points to outlives the call.
         let flags = libc::MSG_CMSG_CLOEXEC | flags;
+        // SAFETY: everything the message points to outlives the call.
         Errno::result(unsafe { libc::recvmsg(socket.as_raw_fd(), message, flags) })
     });
     assert_eq!(received?, 1, "recvmsg");
