@@ -36,6 +36,7 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
+use memory::SIZE_MAX;
 use missing::{
     debugfs::Directory,
     limits::Limits,
@@ -84,7 +85,10 @@ impl kernel::InPlaceModule for Shmdev {
             let default_size = value::<u64>(module_parameters::default_size.value());
             let mode = value::<u16>(module_parameters::mode.value());
             let max_ranges = value::<u32>(module_parameters::max_ranges.value());
-            if !(1..=0o777).contains(&mode) || !(1..=TABLE_MAX).contains(&max_ranges) {
+            if !(1..=SIZE_MAX).contains(&default_size)
+                || !(1..=0o777).contains(&mode)
+                || !(1..=TABLE_MAX).contains(&max_ranges)
+            {
                 return Err(EINVAL);
             }
             Limits::settle();

@@ -15,6 +15,7 @@ pub struct AllocError;
 pub struct RemoveError;
 #[derive(Debug)]
 pub struct Error;
+pub const EINVAL: Error = Error;
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 impl From<AllocError> for Error {
