@@ -18,6 +18,7 @@ tests![
     creation_races_with_removal within 120,
     whoever_opens_by_name_sees_a_whole_segment,
     threads_attach_one_handle_once,
+    using_a_handle_while_it_is_being_attached_is_ebusy_or_either_segment,
     a_signal_while_somebody_else_creates_it_is_eintr_or_restarted within 120,
 ];
 
@@ -206,6 +207,26 @@ fn threads_attach_one_handle_once() {
     for text in ["one", "two"] {
         assert_eq!(Handle::rw().stat_of(by_name(text)).unwrap().handles, 0);
         remove(text);
+    }
+    assert_eq!(usage(), (0, 0));
+}
+
+/// What attaches to the default segment by itself, while another thread creates: one of the two comes first.
+fn using_a_handle_while_it_is_being_attached_is_ebusy_or_either_segment() {
+    for round in 0..60 {
+        let handle = Handle::rw();
+        let (created, read) = std::thread::scope(|scope| {
+            let create = scope.spawn(|| handle.create(creation("", 2 << 20)).map(drop));
+            (0..round * 20).for_each(|_| std::hint::spin_loop());
+            let read = handle.pread(&mut [0; 8], 1 << 20);
+            (create.join().unwrap(), read)
+        });
+        // The default segment has a mebibyte, so nothing is read there; the new one has two.
+        match (created, read) {
+            (Ok(()), Ok(8) | Err(Errno::EBUSY)) => assert_ne!(handle.id(), 0),
+            (Err(Errno::EBUSY), Ok(0)) => assert_eq!(handle.id(), 0),
+            other => panic!("{other:?}"),
+        }
     }
     assert_eq!(usage(), (0, 0));
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::{READ, SHARED, WRITE, refused};
 use crate::harness::tests;
 use crate::sys::limits::Limits;
-use crate::sys::namespace::{enter, in_ipc_namespace, keep};
+use crate::sys::namespace::{Mounted, enter, in_ipc_namespace, keep};
 use crate::sys::process::{park, unshare, until};
 use crate::sys::segments::{name, remove};
 use crate::sys::{
@@ -22,6 +22,7 @@ tests![
     segments_go_when_their_namespace_goes needs [IpcNamespace],
     a_killed_namespace_leaves_nothing needs [IpcNamespace],
     a_namespace_that_somebody_keeps_keeps_its_segments needs [IpcNamespace],
+    a_mounted_mqueue_file_system_keeps_its_namespace needs [IpcNamespace],
     a_handle_belongs_where_it_was_opened needs [IpcNamespace],
     a_handle_passed_elsewhere_keeps_its_segment needs [IpcNamespace],
     a_mapping_lives_on_when_the_namespace_goes needs [IpcNamespace],
@@ -163,6 +164,20 @@ fn a_namespace_that_somebody_keeps_keeps_its_segments() {
     })
     .join();
     drop(namespace);
+    all_gone();
+}
+
+fn a_mounted_mqueue_file_system_keeps_its_namespace() {
+    let place = Mounted::at(&format!("/tmp/shmdev-mqueue-{}", std::process::id()));
+    in_ipc_namespace(|| {
+        place.mount("mqueue");
+        Handle::creating("frames", 5000);
+    })
+    .join();
+    // Time enough for a namespace that nothing keeps.
+    in_ipc_namespace(|| drop(Handle::creating("other", 100))).join();
+    until("the other one is gone", || usage() == (1, 2 * PAGE as u64));
+    drop(place);
     all_gone();
 }
 

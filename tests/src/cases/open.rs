@@ -17,6 +17,7 @@ tests![
     reopening_through_proc_checks_the_rights_again,
     access_mode_3_gives_neither_reading_nor_writing,
     open_takes_no_notice_of_truncation,
+    direct_io_is_einval,
     tokens_of_open_handles_differ,
     a_token_is_not_given_out_again_soon,
     duplicated_descriptors_are_one_handle,
@@ -104,6 +105,10 @@ fn open_takes_no_notice_of_truncation() {
     assert_eq!(again.pread(&mut bytes, 100), Ok(4));
     assert_eq!(&bytes, b"kept");
     assert_eq!(again.stat().unwrap().size, crate::sys::SIZE as u64);
+}
+
+fn direct_io_is_einval() {
+    refused(Handle::open(libc::O_RDWR | libc::O_DIRECT), Errno::EINVAL);
 }
 
 fn tokens_of_open_handles_differ() {

@@ -281,9 +281,11 @@ fn by_handle_attaches_to_the_default_segment_for_stat_alone() {
     assert_eq!(handle.fdinfo().len(), 1, "by its number, nothing is attached");
     assert_eq!(handle.stat_of(THIS).unwrap().target.id, 0);
     assert!(handle.fdinfo().len() > 1);
-    for handle in [handle, Handle::rw()] {
+    let fresh = Handle::rw();
+    for handle in [&handle, &fresh] {
         refused(handle.set_mode(THIS, 0o600), Errno::EINVAL);
         refused(handle.resize(THIS, 1 << 20), Errno::EINVAL);
         refused(handle.remove(THIS), Errno::EINVAL);
     }
+    assert_eq!(fresh.fdinfo().len(), 1, "they attach nothing");
 }

@@ -144,9 +144,8 @@ fn looking_makes_unreadable() {
 
 fn a_look_that_fails_hides_nothing() {
     let (reader, writer) = pair();
-    let read_only = Region::anonymous(PAGE);
-    // Last, so that nothing comes to lie in it.
     let hole = Region::with_hole(PAGE);
+    let read_only = Region::anonymous(PAGE);
     let begin = SyncRange {
         len: 1,
         op: SYNC_BEGIN,

@@ -2,6 +2,7 @@
 
 //! Processes in namespaces of their own: users, System V IPC, process numbers.
 
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::process::{Gate, Process, unshare};
@@ -55,4 +56,32 @@ pub(crate) fn become_inside(uid: u32, gid: u32) {
     // SAFETY: as above.
     let user = unsafe { libc::setresuid(uid, uid, uid) };
     assert_eq!((group, user), (0, 0), "setresgid, setresuid: {}", Errno::last());
+}
+
+/// A folder to mount a file system on; unmounted and removed when dropped.
+pub(crate) struct Mounted(CString);
+
+impl Mounted {
+    /// The folder, with nothing mounted yet.
+    pub(crate) fn at(path: &str) -> Mounted {
+        std::fs::create_dir(path).expect("a folder");
+        Mounted(CString::new(path).expect("a path without NUL"))
+    }
+
+    /// Mounts a file system of this kind, of the namespaces that this process is in.
+    pub(crate) fn mount(&self, kind: &str) {
+        let kind = CString::new(kind).expect("a kind without NUL");
+        let (kind, nothing) = (kind.as_ptr(), std::ptr::null());
+        // SAFETY: C strings, and no data.
+        let result = unsafe { libc::mount(kind, self.0.as_ptr(), kind, 0, nothing) };
+        assert_eq!(result, 0, "mount: {}", Errno::last());
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // SAFETY: a C string. If nothing was mounted, that is no harm.
+        unsafe { libc::umount2(self.0.as_ptr(), libc::MNT_DETACH) };
+        let _ = std::fs::remove_dir(self.0.to_str().expect("UTF-8"));
+    }
 }

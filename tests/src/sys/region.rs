@@ -73,10 +73,11 @@ impl Region {
         Region::map(0, len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0).expect("anonymous memory")
     }
 
-    /// Pages whose second half is not there: what straddles the middle is accessible in part.
+    /// Pages whose second half is inaccessible: what straddles the middle is accessible in part. The place is taken, so
+    /// that no later mapping fills the hole.
     pub(crate) fn with_hole(len: usize) -> Region {
         let region = Region::anonymous(2 * len);
-        region.unmap(len, len).expect("a hole");
+        region.protect(len, len, libc::PROT_NONE).expect("a hole");
         region
     }
 
