@@ -28,7 +28,6 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
-        SetOnce,
         SpinLock,
         UniqueArc, //
     }, //
@@ -36,28 +35,6 @@ use kernel::{
 
 /// The largest size that may be asked for: 1 TiB.
 pub(crate) const SIZE_MAX: u64 = 1 << 40;
-
-/// The pages of a segment at some time. Whoever uses them keeps the list, which is replaced as a
-/// whole when the segment is resized.
-pub(crate) struct PageList {
-    pages: Pages,
-    /// What those of them counted that the next list has not: given back with this one.
-    leaving: SetOnce<Charge>,
-}
-
-impl PageList {
-    fn bytes(&self) -> u64 {
-        (self.pages.count() as u64) << PAGE_SHIFT
-    }
-}
-
-impl Deref for PageList {
-    type Target = Pages;
-
-    fn deref(&self) -> &Pages {
-        &self.pages
-    }
-}
 
 /// Memory that can be mapped and resized.
 #[pin_data]
@@ -69,13 +46,54 @@ pub(crate) struct Memory {
 struct State {
     /// In bytes, as it was asked for. At most [`SIZE_MAX`], and the pages hold it.
     size: u64,
-    list: Arc<PageList>,
-    /// For the bytes of `list`, if they count.
+    /// Replaced as a whole.
+    pages: Arc<Pages>,
+    /// For the bytes of `pages`, if they count.
     charge: Option<Charge>,
     /// How many there are; those that are being made count.
     mappings: u64,
-    /// Somebody is about to replace `list`.
+    /// How many [`InUse`] there are.
+    users: u64,
+    /// Somebody is about to replace `pages`.
     resizing: bool,
+}
+
+impl State {
+    /// Fails with `EBUSY` if somebody uses pages that are to go.
+    fn check_shrink(&self, bytes: u64) -> Result {
+        if bytes < bytes_of(&self.pages) && (self.mappings > 0 || self.users > 0) {
+            return Err(EBUSY);
+        }
+        Ok(())
+    }
+}
+
+fn bytes_of(pages: &Pages) -> u64 {
+    (pages.count() as u64) << PAGE_SHIFT
+}
+
+/// Keeps the memory from shrinking while its bytes are copied. The pages are those of the moment
+/// when that began.
+pub(crate) struct InUse<'a> {
+    memory: &'a Memory,
+    pages: Arc<Pages>,
+    /// In bytes.
+    pub(crate) size: u64,
+}
+
+impl Deref for InUse<'_> {
+    type Target = Pages;
+
+    fn deref(&self) -> &Pages {
+        &self.pages
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        let mut state = self.memory.state.lock();
+        state.users = state.users.saturating_sub(1);
+    }
 }
 
 /// How much there is, and of what.
@@ -110,15 +128,13 @@ fn check_limit(bytes: u64) -> Result {
     Ok(())
 }
 
-/// A list of `count` pages, of which the first are those of `old`. Fails as [`Pages::resized`]
-/// does.
-fn list_of(bytes: u64, old: Option<&Pages>) -> Result<Arc<PageList>> {
+/// So many bytes of pages, of which the first are those of `old`. Fails as [`Pages::resized`] does.
+fn allocate(bytes: u64, old: Option<&Pages>) -> Result<Arc<Pages>> {
     let count = usize::try_from(bytes >> PAGE_SHIFT)?;
     // First: what is left to go wrong then is the pages, whose allocation calls no OOM killer.
     let room = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
     let pages = old.map_or_else(|| Pages::allocate(count), |old| old.resized(count))?;
-    let leaving = SetOnce::new();
-    Ok(room.write(PageList { pages, leaving }).into())
+    Ok(room.write(pages).into())
 }
 
 impl Memory {
@@ -136,9 +152,10 @@ impl Memory {
         let charge = charge.transpose()?;
         let state = State {
             size,
-            list: list_of(bytes, None)?,
+            pages: allocate(bytes, None)?,
             charge,
             mappings: 0,
+            users: 0,
             resizing: false,
         };
         Ok(pin_init!(Self {
@@ -153,30 +170,35 @@ impl Memory {
 
     /// In bytes, whole pages.
     pub(crate) fn mapped_size(&self) -> u64 {
-        self.state.lock().list.bytes()
+        bytes_of(&self.state.lock().pages)
     }
 
-    /// Size and pages.
-    pub(crate) fn layout(&self) -> (u64, Arc<PageList>) {
-        let state = self.state.lock();
-        (state.size, state.list.clone())
+    /// For copying from or to it.
+    pub(crate) fn in_use(&self) -> InUse<'_> {
+        let mut state = self.state.lock();
+        state.users = state.users.saturating_add(1);
+        InUse {
+            memory: self,
+            pages: state.pages.clone(),
+            size: state.size,
+        }
     }
 
     pub(crate) fn extent(&self) -> Extent {
         let state = self.state.lock();
         Extent {
             size: state.size,
-            mapped_size: state.list.bytes(),
+            mapped_size: bytes_of(&state.pages),
             mappings: state.mappings,
-            pieces: state.list.pieces(),
+            pieces: state.pages.pieces(),
         }
     }
 
     /// Counts a mapping. Returns how many there are now, and their pages.
-    pub(crate) fn add_mapping(&self) -> (u64, Arc<PageList>) {
+    pub(crate) fn add_mapping(&self) -> (u64, Arc<Pages>) {
         let mut state = self.state.lock();
         state.mappings = state.mappings.saturating_add(1);
-        (state.mappings, state.list.clone())
+        (state.mappings, state.pages.clone())
     }
 
     /// Counts a mapping off. Returns how many there are now.
@@ -188,77 +210,62 @@ impl Memory {
 
     /// Changes the size, in bytes: grows by zeroed pages, or shrinks.
     ///
-    /// Fails with `EINVAL` if it is 0; with `EBUSY` if pages are to go while there is a mapping, or
+    /// Fails with `EINVAL` if it is 0; with `EBUSY` if pages are to go that somebody uses, or
     /// somebody else is at it; with `ENOSPC` over a limit; and as [`Pages::resized`] does.
     pub(crate) fn resize(&self, size: u64) -> Result {
         let bytes = possible_bytes(size)?;
         let resizing = Resizing::claim(self)?;
-        let (_, old) = self.layout();
-        let old_bytes = old.bytes();
-        self.check_shrink(bytes < old_bytes)?;
-        // Had before it is needed; given back if it is not.
-        let more = self.charge_growth(old_bytes, bytes)?;
-        let list = if bytes == old_bytes {
-            old.clone()
-        } else {
-            list_of(bytes, Some(&old))?
-        };
-        // Both of these, and `old`, go without the lock.
-        let less = self.replace(size, list, more)?;
-        if let Some(less) = less {
-            old.leaving.populate(less);
-        }
-        drop(resizing);
-        Ok(())
-    }
-
-    /// Fails with `EBUSY` if it is to shrink and cannot.
-    fn check_shrink(&self, shrinks: bool) -> Result {
-        if shrinks && self.state.lock().mappings > 0 {
-            return Err(EBUSY);
-        }
-        Ok(())
-    }
-
-    fn charge_growth(&self, old: u64, new: u64) -> Result<Option<Charge>> {
-        let growth = new.saturating_sub(old);
-        if growth == 0 {
-            return Ok(None);
-        }
-        check_limit(new)?;
         let state = self.state.lock();
+        state.check_shrink(bytes)?;
+        let old = state.pages.clone();
         let payer = state.charge.as_ref().map(|charge| charge.account().clone());
         drop(state);
-        payer.map(|payer| payer.charge(0, growth)).transpose()
+        let old_bytes = bytes_of(&old);
+        // Had before it is needed; given back if it is not.
+        let mut more = None;
+        if bytes > old_bytes {
+            check_limit(bytes)?;
+            more = payer
+                .map(|payer| payer.charge(0, bytes.saturating_sub(old_bytes)))
+                .transpose()?;
+        }
+        let pages = if bytes == old_bytes {
+            old.clone()
+        } else {
+            allocate(bytes, Some(&old))?
+        };
+        // This, and `old`, go without the lock.
+        let less = self.replace(size, pages, more)?;
+        drop((less, resizing));
+        Ok(())
     }
 
-    /// Puts another list in the place of the one that is there. Returns what it counts less.
+    /// Puts other pages in the place of those that are there. Returns what they count less.
     fn replace(
         &self,
         size: u64,
-        list: Arc<PageList>,
+        pages: Arc<Pages>,
         more: Option<Charge>,
     ) -> Result<Option<Charge>> {
         let mut state = self.state.lock();
-        let shrinks_by = state.list.bytes().saturating_sub(list.bytes());
-        if shrinks_by > 0 && state.mappings > 0 {
-            return Err(EBUSY);
-        }
+        let bytes = bytes_of(&pages);
+        state.check_shrink(bytes)?;
+        let shrinks_by = bytes_of(&state.pages).saturating_sub(bytes);
         if size != state.size {
             // What comes to lie past the end, or lay there and does not any more: at most a page,
             // and under the lock, so that nobody has seen the new size and written there.
             let end = size.min(state.size);
             let rest = whole_pages(end).map_or(0, |whole| whole.saturating_sub(end));
-            list.zero(end as usize, rest as usize);
+            pages.zero(end as usize, rest as usize);
         }
         state.size = size;
-        // The caller has a reference to the old one.
-        state.list = list;
-        Ok(state.charge.as_mut().and_then(|charge| {
+        // The caller has a reference to the old ones.
+        state.pages = pages;
+        Ok(state.charge.as_mut().map(|charge| {
             if let Some(more) = more {
                 charge.absorb(more);
             }
-            (shrinks_by > 0).then(|| charge.split_off(shrinks_by))
+            charge.split_off(shrinks_by)
         }))
     }
 }

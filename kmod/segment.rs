@@ -12,10 +12,7 @@
 //! and no last reference dropped.
 
 use crate::{
-    memory::{
-        Memory,
-        PageList, //
-    },
+    memory::Memory,
     missing::{
         clock,
         creds::{
@@ -27,6 +24,7 @@ use crate::{
             ENOLCK,
             ETIMEDOUT, //
         },
+        pages::Pages,
         park::{
             Deadline,
             Parking,
@@ -327,8 +325,8 @@ impl Segment {
         reach: &Reach,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        let (size, pages) = self.memory.layout();
-        let len = len_from(position, reach, size, to.len())?;
+        let pages = self.memory.in_use();
+        let len = len_from(position, reach, pages.size, to.len())?;
         let copied = pages.copy_to_iter(position as usize, len, to);
         if copied == 0 && len > 0 {
             return Err(EFAULT);
@@ -348,9 +346,9 @@ impl Segment {
         if from.is_empty() {
             return Ok((0, None));
         }
-        let (size, pages) = self.memory.layout();
-        let position = position.unwrap_or_else(|| reach.end_within(size));
-        let len = len_from(position, reach, size, from.len())?;
+        let pages = self.memory.in_use();
+        let position = position.unwrap_or_else(|| reach.end_within(pages.size));
+        let len = len_from(position, reach, pages.size, from.len())?;
         if len == 0 {
             return Err(ENOSPC);
         }
@@ -548,9 +546,7 @@ fn len_from(position: u64, reach: &Reach, size: u64, len: usize) -> Result<usize
 }
 
 impl Mapped for Segment {
-    type Pages = PageList;
-
-    fn mapping_begins(&self) -> Arc<PageList> {
+    fn mapping_begins(&self) -> Arc<Pages> {
         self.memory.add_mapping().1
     }
 

@@ -108,8 +108,11 @@ impl Account {
     pub(crate) fn charge(self, segments: u64, bytes: u64) -> Result<Charge> {
         let limits = Limits::now();
         let spare = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-        let within =
-            |used: u64, more: u64, limit: u64| used.checked_add(more).filter(|&sum| sum <= limit);
+        let within = |used: u64, more: u64, limit: u64| {
+            let sum = used.checked_add(more)?;
+            // Whoever adds nothing is not hindered by what is there.
+            (more == 0 || sum <= limit).then_some(sum)
+        };
 
         let mut guard = self.usage.counts.lock();
         let counts = &mut *guard;

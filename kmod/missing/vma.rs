@@ -7,10 +7,7 @@ use super::{
     pages::Pages,
     process::current_is_being_killed, //
 };
-use core::{
-    marker::PhantomData,
-    ops::Deref, //
-};
+use core::marker::PhantomData;
 use kernel::{
     bindings,
     error::to_result,
@@ -31,12 +28,9 @@ use kernel::{
 /// long, or take a lock under which user memory is accessed. Those that tell of copies and of ends
 /// must not look at `current`, which may be another process.
 pub(crate) trait Mapped: Send + Sync + 'static {
-    /// Keeps pages.
-    type Pages: Deref<Target = Pages> + Send + Sync + 'static;
-
     /// A mapping is about to come into being by `mmap`. Returns the pages that it may show, which
     /// the mapping keeps.
-    fn mapping_begins(&self) -> Arc<Self::Pages>;
+    fn mapping_begins(&self) -> Arc<Pages>;
 
     /// It did not.
     fn mapping_failed(&self);
@@ -54,7 +48,7 @@ pub(crate) trait Mapped: Send + Sync + 'static {
 /// What a mapping keeps.
 struct Shown<T: Mapped> {
     object: Arc<T>,
-    _pages: Arc<T::Pages>,
+    _pages: Arc<Pages>,
 }
 
 /// The pages, within the whole, that a mapping shows.

@@ -128,10 +128,11 @@ pub(crate) const ALL: &[&[Test]] = &[
     c_client::TESTS,
     command::TESTS,
     module::TESTS,
-    stress::TESTS,
-    memory::TESTS,
     faults::TESTS,
     faults_of_segments::TESTS,
+    stress::TESTS,
+    // Last, so that what the others lost is found.
+    memory::TESTS,
 ];
 
 const READ: i32 = libc::PROT_READ;
