@@ -4,8 +4,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{EndOf, READ, SHARED};
+use super::{EndOf, READ, SHARED, refused};
 use crate::harness::tests;
+use crate::sys::process::until;
 use crate::sys::segments::remove;
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Handle, PAGE, Process, Region, THIS, by_name, usage,
@@ -17,6 +18,7 @@ tests![
     processes_grow_and_shrink_one_segment within 120,
     ranges_are_taken_meanwhile,
     threads_resize_through_one_handle,
+    what_is_being_read_or_written_does_not_shrink,
 ];
 
 const PAGES: u64 = 16;
@@ -146,5 +148,39 @@ fn threads_resize_through_one_handle() {
     });
     assert_eq!(seen.u32(0).load(Ordering::Relaxed), 300);
     assert_eq!(usage(), (1, handle.stat().unwrap().mapped_size));
+    remove("frames");
+}
+
+/// Else what the limits count would go, and the memory stay for as long as the copying takes: as long as anybody likes.
+fn what_is_being_read_or_written_does_not_shrink() {
+    const LARGE: u64 = 8 << 20;
+    let handle = Handle::creating("frames", LARGE);
+    for write in [false, true] {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (handle, mut bytes) = (Handle::of("frames"), vec![0; LARGE as usize]);
+                while !done.load(Ordering::Relaxed) {
+                    let _ = match write {
+                        false => handle.pread(&mut bytes, 0),
+                        true => handle.pwrite(&bytes, 0),
+                    };
+                }
+            });
+            let _end = EndOf(&done);
+            until("it is in use", || match handle.resize(THIS, SMALL) {
+                Ok(()) => {
+                    handle.resize(THIS, LARGE).unwrap();
+                    false
+                }
+                outcome => {
+                    refused(outcome, Errno::EBUSY);
+                    true
+                }
+            });
+        });
+        handle.resize(THIS, SMALL).expect("nobody uses it any more");
+        handle.resize(THIS, LARGE).expect("nor hinders it to grow");
+    }
     remove("frames");
 }
