@@ -62,7 +62,7 @@ fn contest(rounds: usize, board: &Region, body: impl Fn(usize, &mut Barrier<'_>)
 }
 
 fn of_sixteen_exclusive_creators_one_wins() {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 30;
     let board = board();
     contest(ROUNDS, &board, |round, barrier| {
         let handle = Handle::rw();
@@ -96,7 +96,7 @@ fn of_sixteen_exclusive_creators_one_wins() {
 }
 
 fn of_sixteen_creators_one_creates_and_all_share() {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 30;
     let board = board();
     contest(ROUNDS, &board, |round, barrier| {
         let handle = Handle::rw();
@@ -128,7 +128,7 @@ fn of_sixteen_creators_one_creates_and_all_share() {
 /// Every creation that says it created is answered by one removal that says it removed, no more and no less.
 fn creation_races_with_removal() {
     let board = board();
-    contest(60, &board, |_, barrier| {
+    contest(40, &board, |_, barrier| {
         if barrier.round == 0 {
             barrier.meet();
         }

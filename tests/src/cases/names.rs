@@ -83,7 +83,7 @@ fn every_allowed_byte_makes_a_name() {
 
 fn every_other_byte_is_einval() {
     for byte in (1..=255).filter(|&byte| !is_allowed(byte)) {
-        for text in [&[byte][..], &[byte, b'a'], &[b'a', byte], &[b'a', byte, b'a']] {
+        for text in [&[byte][..], &[b'a', byte, b'a']] {
             refused_everywhere(name(text), Errno::EINVAL);
         }
     }

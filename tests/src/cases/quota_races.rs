@@ -26,7 +26,7 @@ fn race(limit: (&str, u64), watched: impl Fn() -> u64, body: impl Fn(u64, u64)) 
         .map(|worker| {
             let (board, body) = (&board, &body);
             Process::fork(move || {
-                (0..60).for_each(|round| body(worker, round));
+                (0..40).for_each(|round| body(worker, round));
                 board.u32(0).fetch_add(1, Ordering::SeqCst);
             })
         })
