@@ -34,7 +34,7 @@ fn how_long() -> Duration {
         .ok()
         .and_then(|text| text.parse().ok());
     let debug = std::env::var("SHMDEV_KERNEL").is_ok_and(|kernel| kernel == "debug");
-    Duration::from_secs(seconds.unwrap_or(if debug { 20 } else { 1 }))
+    Duration::from_secs(seconds.unwrap_or(if debug { 20 } else { 2 }))
 }
 
 fn sixteen_processes_do_everything_and_nothing_is_left() {
