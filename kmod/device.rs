@@ -86,11 +86,13 @@ impl Operations for Handle {
         }
         let segment = self.segment()?;
         let window = mapping.window();
+        // Looked at once: it may be narrowed at any time.
+        let (reads, writes) = (self.reach.reads(), self.reach.writes());
         let covered = self.reach.covers_pages(window.first, window.count);
-        if !covered || !self.reach.reads() || (mapping.is_writable() && !self.reach.writes()) {
+        if !covered || !reads || (mapping.is_writable() && !writes) {
             return Err(EACCES);
         }
-        if !self.reach.writes() {
+        if !writes {
             mapping.forbid_write()?;
         }
         mapping.map(segment.clone())

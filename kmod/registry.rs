@@ -442,7 +442,11 @@ impl Namespace {
         }
         let nodes = Nodes::new()?;
         // Dropped without the lock if it turns out not to be needed.
-        let new = self.new_default(Some(self.current_payer()))?;
+        let new = match self.new_default(Some(self.current_payer())) {
+            Ok(new) => new,
+            // What it lacked somebody else may have got, who made it meanwhile.
+            Err(error) => return attach(&self.segments.lock())?.ok_or(error),
+        };
         let mut segments = self.segments.lock();
         if let Some(segment) = attach(&segments)? {
             return Ok(segment);
