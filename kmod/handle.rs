@@ -218,8 +218,9 @@ impl Handle {
         self.inner.lock().watches.clear();
         if let Some(segment) = self.attached() {
             segment.handle_released(self.token.get());
-            self.namespace.release(segment);
-            self.device.registry.forget_if_over(&self.namespace);
+            if self.namespace.release(segment) {
+                self.device.registry.forget(&self.namespace);
+            }
         }
     }
 }

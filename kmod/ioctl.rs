@@ -112,8 +112,8 @@ fn info(handle: &Handle) -> uapi::Info {
 
 /// The segment that the caller wants to change or remove.
 ///
-/// Fails with `EINVAL`, also for the default segment, `ENAMETOOLONG`, `ENOENT`, `EIDRM`, `EACCES`,
-/// `EPERM`, and as [`Handle::segment`] does.
+/// Fails with `EINVAL`, also for the default segment, `ENAMETOOLONG`, `ENOENT`, `EIDRM`, `EACCES` and
+/// `EPERM`.
 fn managed(handle: &Handle, target: &uapi::Target) -> Result<Arc<Segment>> {
     let selector = Selector::parse(target)?;
     if handle.reach.is_restricted() {
@@ -201,8 +201,7 @@ fn open(handle: &Handle, argument: Argument) -> Result {
         Selector::Id(0) => handle.namespace.attach_default(claim.attacher())?,
         _ => handle.namespace.attach(&selector, claim.attacher())?,
     };
-    let name = segment.name().map(Name::field);
-    arg.target.name = name.unwrap_or([0; uapi::NAME_SIZE]);
+    arg.target.name = segment.name_field();
     arg.target.id = segment.id();
     arg.size = segment.size();
     claim.attach(segment);

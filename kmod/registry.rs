@@ -89,8 +89,9 @@ impl IpcGone for Link {
         let found = entry.map(|entry| (entry.namespace.clone(), entry.watch.take()));
         drop(namespaces);
         if let Some((namespace, _watch)) = found {
-            namespace.end();
-            this.registry.forget_if_over(&namespace);
+            if namespace.end() {
+                this.registry.forget(&namespace);
+            }
         }
     }
 }
@@ -200,12 +201,10 @@ impl Registry {
         Some(at.current().1.namespace.clone())
     }
 
-    /// Forgets a namespace that has gone, if no handle is attached to a segment of it any more.
-    pub(crate) fn forget_if_over(&self, namespace: &Namespace) {
-        if namespace.is_over() {
-            let node = self.namespaces.lock().remove_node(&namespace.id);
-            drop(node);
-        }
+    /// Forgets a namespace that has gone and of which nobody uses a segment any more.
+    pub(crate) fn forget(&self, namespace: &Namespace) {
+        let node = self.namespaces.lock().remove_node(&namespace.id);
+        drop(node);
     }
 
     /// Lets go of everything, and waits for what is under way. No handle may be left.
@@ -241,6 +240,12 @@ struct Segments {
     by_name: RBTree<Name, Arc<Segment>>,
     /// Names of segments whose memory is being allocated.
     making: RBTree<Name, ()>,
+}
+
+/// What was taken out of the trees.
+struct Retired {
+    _by_name: Option<RBTreeNode<Name, Arc<Segment>>>,
+    _by_id: Option<RBTreeNode<u64, Arc<Segment>>>,
 }
 
 /// Room for a segment in the trees, so that nothing is allocated under the lock.
@@ -317,10 +322,26 @@ impl Segments {
         Ok(segment)
     }
 
-    /// Takes the name away. The references that come back are to be dropped without the lock.
-    fn unname(&mut self, segment: &Segment) -> Option<RBTreeNode<Name, Arc<Segment>>> {
-        self.by_name
-            .remove_node(segment.name().filter(|_| !segment.is_removed())?)
+    /// Takes the name of a segment away, if that was not done before, and the segment if no handle is
+    /// attached to it. The references that come back are to be dropped without the lock.
+    fn retire(&mut self, segment: &Segment) -> Retired {
+        let name = segment.name().filter(|_| !segment.is_removed());
+        let by_name = name.and_then(|name| self.by_name.remove_node(name));
+        segment.set_removed();
+        let by_id = if segment.has_handles() {
+            None
+        } else {
+            self.by_id.remove_node(&segment.id())
+        };
+        Retired {
+            _by_name: by_name,
+            _by_id: by_id,
+        }
+    }
+
+    /// Whether the namespace has gone and nobody uses a segment of it.
+    fn is_over(&self) -> bool {
+        self.gone && self.by_id.is_empty()
     }
 }
 
@@ -507,22 +528,17 @@ impl Namespace {
         self.segments.lock().find_for_all(selector).cloned()
     }
 
-    /// Whether the namespace has gone and nobody uses a segment of it.
-    fn is_over(&self) -> bool {
-        let segments = self.segments.lock();
-        segments.gone && segments.by_id.is_empty()
-    }
-
-    /// A handle that was attached to the segment has gone.
-    pub(crate) fn release(&self, segment: &Segment) {
+    /// A handle that was attached to the segment has gone. Returns whether the namespace has, too,
+    /// and nobody uses a segment of it any more.
+    #[must_use]
+    pub(crate) fn release(&self, segment: &Segment) -> bool {
         let mut segments = self.segments.lock();
-        if segment.handle_detached() && (segments.gone || !segment.is_default()) {
-            let unnamed = segments.unname(segment);
-            segment.set_removed();
-            let gone = segments.by_id.remove_node(&segment.id());
-            drop(segments);
-            drop((unnamed, gone));
-        }
+        let goes = segment.handle_detached() && (segments.gone || !segment.is_default());
+        let retired = goes.then(|| segments.retire(segment));
+        let over = segments.is_over();
+        drop(segments);
+        drop(retired);
+        over
     }
 
     /// Takes the name of a segment away, and the segment when the last handle has gone. Fails with
@@ -532,15 +548,9 @@ impl Namespace {
         if segment.is_removed() {
             return Err(EIDRM());
         }
-        let unnamed = segments.unname(segment);
-        segment.set_removed();
-        let gone = if segment.has_handles() {
-            None
-        } else {
-            segments.by_id.remove_node(&segment.id())
-        };
+        let retired = segments.retire(segment);
         drop(segments);
-        drop((unnamed, gone));
+        drop(retired);
         Ok(())
     }
 
@@ -560,7 +570,9 @@ impl Namespace {
     }
 
     /// The namespace has gone, and with it all segments but those that handles are attached to.
-    fn end(&self) {
+    /// Returns whether there are none of these.
+    #[must_use]
+    fn end(&self) -> bool {
         let mut segments = self.segments.lock();
         segments.gone = true;
         let unnamed = mem::replace(&mut segments.by_name, RBTree::new());
@@ -576,8 +588,10 @@ impl Namespace {
                 }
             }
         }
+        let over = segments.is_over();
         drop(segments);
         drop((unnamed, unused));
+        over
     }
 }
 

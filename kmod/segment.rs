@@ -145,7 +145,7 @@ impl State {
 /// On whose behalf a range is held.
 #[derive(Clone, Copy)]
 pub(crate) struct Requester {
-    process: ProcessKey,
+    key: ProcessKey,
     /// Number in the initial pid namespace, to be shown.
     pub(crate) pid: u32,
 }
@@ -153,7 +153,7 @@ pub(crate) struct Requester {
 impl Requester {
     fn current() -> Self {
         Self {
-            process: ProcessKey::current(),
+            key: ProcessKey::current(),
             pid: current_global_number(),
         }
     }
@@ -227,6 +227,11 @@ impl Segment {
 
     pub(crate) fn name(&self) -> Option<&Name> {
         self.name.as_ref()
+    }
+
+    /// The name as a field of the ABI, all zero if there is none.
+    pub(crate) fn name_field(&self) -> [u8; uapi::NAME_SIZE] {
+        self.name.as_ref().map_or([0; uapi::NAME_SIZE], Name::field)
     }
 
     /// The name as a string, empty if there is none.
@@ -310,7 +315,7 @@ impl Segment {
 
     /// Drops what a process holds or waits for through a handle.
     pub(crate) fn process_exited(&self, token: u32, process: ProcessKey) {
-        self.drop_requests(|request| request.owner == token && request.process.process == process);
+        self.drop_requests(|request| request.owner == token && request.process.key == process);
     }
 
     fn drop_requests(&self, gone: impl Fn(&Request<Requester>) -> bool) {
@@ -504,7 +509,7 @@ impl Segment {
         drop(state);
         uapi::Stat {
             target: uapi::Target {
-                name: self.name.map_or([0; uapi::NAME_SIZE], |name| name.field()),
+                name: self.name_field(),
                 id: self.id,
                 ..uapi::Target::default()
             },
