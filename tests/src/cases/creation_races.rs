@@ -45,6 +45,16 @@ fn board() -> Region {
     Region::shared(4 * PAGE)
 }
 
+/// Each round's word was counted up once, and nothing is left.
+#[track_caller]
+fn one_won_each_round(board: &Region, rounds: usize) {
+    for round in 0..rounds {
+        let winners = board.u32(4 + 4 * round).load(Ordering::SeqCst);
+        assert_eq!(winners, 1, "round {round}");
+    }
+    assert_eq!(usage(), (0, 0));
+}
+
 /// Lets every process do each round at once with the others.
 fn contest(rounds: usize, board: &Region, body: impl Fn(usize, &mut Barrier<'_>)) {
     let processes: Vec<_> = (0..PROCESSES)
@@ -85,14 +95,7 @@ fn of_sixteen_exclusive_creators_one_wins() {
         }
         barrier.meet();
     });
-    for round in 0..ROUNDS {
-        assert_eq!(
-            board.u32(4 + 4 * round).load(Ordering::SeqCst),
-            1,
-            "round {round}"
-        );
-    }
-    assert_eq!(usage(), (0, 0));
+    one_won_each_round(&board, ROUNDS);
 }
 
 fn of_sixteen_creators_one_creates_and_all_share() {
@@ -115,14 +118,7 @@ fn of_sixteen_creators_one_creates_and_all_share() {
         }
         barrier.meet();
     });
-    for round in 0..ROUNDS {
-        assert_eq!(
-            board.u32(4 + 4 * round).load(Ordering::SeqCst),
-            1,
-            "round {round}"
-        );
-    }
-    assert_eq!(usage(), (0, 0));
+    one_won_each_round(&board, ROUNDS);
 }
 
 /// Every creation that says it created is answered by one removal that says it removed, no more and no less.

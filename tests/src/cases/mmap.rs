@@ -206,8 +206,9 @@ fn prot_none_maps_and_faults() {
     assert_eq!(mapping.get(0), 1);
 }
 
-fn a_write_only_handle_cannot_map() {
-    let handle = Handle::wo();
+/// Whoever may not read may not map in any way.
+#[track_caller]
+pub(super) fn cannot_map(handle: &Handle) {
     for (prot, flags) in [
         (READ, SHARED),
         (WRITE, SHARED),
@@ -216,6 +217,10 @@ fn a_write_only_handle_cannot_map() {
     ] {
         refused(handle.mmap(PAGE, prot, flags, 0), Errno::EACCES);
     }
+}
+
+fn a_write_only_handle_cannot_map() {
+    cannot_map(&Handle::wo());
 }
 
 fn a_read_only_handle_maps_for_reading_only() {

@@ -2,6 +2,7 @@
 
 //! Names of segments: which there are, and that nothing else gets in, whatever call it comes by.
 
+use super::open_by;
 use crate::harness::tests;
 use crate::sys::segments::{name, remove};
 use crate::sys::{BY_NAME, Create, Errno, Handle, NAME_SIZE, Result, Target, by_name, creation, usage};
@@ -23,25 +24,18 @@ fn is_allowed(byte: u8) -> bool {
 }
 
 /// Gives the field to every call that takes a name; what each said.
-fn everywhere(field: [u8; NAME_SIZE]) -> [(&'static str, Result<()>); 6] {
+fn everywhere(field: [u8; NAME_SIZE]) -> impl Iterator<Item = (&'static str, Result<()>)> {
+    let create = Create {
+        name: field,
+        ..creation("", 100)
+    };
     let target = Target {
         name: field,
         by: BY_NAME,
         ..Target::default()
     };
-    let handle = Handle::rw();
-    let create = Create {
-        name: field,
-        ..creation("", 100)
-    };
-    [
-        ("CREATE", Handle::rw().create(create).map(drop)),
-        ("OPEN", Handle::rw().attach(target).map(drop)),
-        ("STAT", handle.stat_of(target).map(drop)),
-        ("SET", handle.set_mode(target, 0o666)),
-        ("RESIZE", handle.resize(target, 200)),
-        ("REMOVE", handle.remove(target)),
-    ]
+    let created = Handle::rw().create(create).map(drop);
+    std::iter::once(("CREATE", created)).chain(open_by::everywhere(target))
 }
 
 /// Every call refuses the field with this errno.

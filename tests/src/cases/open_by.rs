@@ -30,7 +30,7 @@ tests![
 ];
 
 /// What every call that takes a target says of it. REMOVE comes last, for where it succeeds.
-fn everywhere(target: Target) -> [(&'static str, Result<()>); 5] {
+pub(super) fn everywhere(target: Target) -> [(&'static str, Result<()>); 5] {
     let handle = Handle::rw();
     [
         ("OPEN", Handle::rw().attach(target).map(drop)),
