@@ -125,7 +125,7 @@ impl Operations for Handle {
         let Some(segment) = self.attached() else {
             return;
         };
-        let counts = segment.counts_of(self.token.get());
+        let counts = segment.locks().counts_of(self.token.get());
         seq_print!(lines, "shmdev-segment:\t{}\n", segment.id());
         if let Some(name) = segment.name() {
             seq_print!(lines, "shmdev-name:\t{}\n", name.as_str());

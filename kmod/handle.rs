@@ -19,12 +19,12 @@ use crate::{
         },
         token::Token, //
     },
-    reach::Reach,
-    registry::{
+    namespace::{
         Attacher,
-        Namespace,
-        Registry, //
+        Namespace, //
     },
+    reach::Reach,
+    registry::Registry,
     segment::Segment,
     sync::generation::Seen,
     uapi, //
@@ -207,7 +207,7 @@ impl Handle {
     pub(crate) fn descriptor_closed(&self) {
         if current_process_is_exiting() {
             if let Some(segment) = self.attached() {
-                segment.process_exited(self.token.get(), ProcessKey::current());
+                segment.locks().process_exited(self.token.get(), ProcessKey::current());
             }
         }
     }
@@ -217,7 +217,7 @@ impl Handle {
         // The watches have references to this handle.
         self.inner.lock().watches.clear();
         if let Some(segment) = self.attached() {
-            segment.handle_released(self.token.get());
+            segment.locks().handle_released(self.token.get());
             if self.namespace.release(segment) {
                 self.device.registry.forget(&self.namespace);
             }
@@ -228,7 +228,7 @@ impl Handle {
 impl ProcessExit for Handle {
     fn process_exited(this: &Arc<Self>, process: ProcessKey) {
         if let Some(segment) = this.attached() {
-            segment.process_exited(this.token.get(), process);
+            segment.locks().process_exited(this.token.get(), process);
         }
         // Only now: until then, the watch keeps the key from naming another process.
         this.inner.lock().forget(process);

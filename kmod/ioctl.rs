@@ -15,8 +15,8 @@ use crate::{
         park::Deadline, //
     },
     name::Name,
+    namespace::Creation,
     reach::Reach,
-    registry::Creation,
     segment::{
         Change,
         Segment, //
@@ -226,8 +226,7 @@ fn set(handle: &Handle, arg: &uapi::Set) -> Result {
     if asked(uapi::SET_GID) {
         change.gid = Some(Kgid::from_current(arg.gid).ok_or(EINVAL)?);
     }
-    managed(handle, &arg.target)?.change_owners(&change);
-    Ok(())
+    managed(handle, &arg.target)?.change_owners(&change, handle.namespace.owner())
 }
 
 fn resize(handle: &Handle, arg: &uapi::Resize) -> Result {
@@ -332,7 +331,7 @@ fn sync_begin(
         0
     };
     if let Err(error) = argument.write(arg) {
-        segment.withdraw(granted);
+        segment.locks().withdraw(granted);
         return Err(error);
     }
     handle.seen.set(arg.generation);

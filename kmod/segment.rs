@@ -4,10 +4,6 @@
 //!
 //! # Locks
 //!
-//! `Segment::ranges` is a leaf but for the locks of the scheduler and the allocator: nothing of the
-//! module is locked, and no user memory touched, while it is held. It is never taken under an
-//! `mmap_lock`.
-//!
 //! `Segment::state` is a leaf, and may be taken under an `mmap_lock`. Under it nothing is allocated
 //! and no last reference dropped.
 
@@ -17,49 +13,29 @@ use crate::{
         clock,
         creds::{
             Kgid,
-            Kuid, //
-        },
-        errno::{
-            EDEADLK,
-            ENOLCK,
-            ETIMEDOUT, //
+            Kuid,
+            UserNamespace, //
         },
         pages::Pages,
-        park::{
-            Deadline,
-            Parking,
-            Unparker,
-            Wake, //
-        },
+        park::Deadline,
         poll::{
             PollQueue,
             Polled, //
         },
-        process::{
-            current_global_number,
-            current_is_being_killed,
-            Process,
-            ProcessKey, //
-        },
+        process::Process,
         trace,
         vma::Mapped, //
     },
     name::Name,
     owners::Owners,
+    range_locks::RangeLocks,
     reach::Reach,
     sync::{
         generation::Generation,
         ranges::{
             Access,
-            Counts,
             Granted,
-            Outcome,
-            Range,
-            RangeTable,
-            Refusal,
-            Request,
-            RequestId,
-            Waker, //
+            Range, //
         }, //
     },
     uapi,
@@ -71,7 +47,6 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
-    new_mutex,
     new_spinlock,
     prelude::*,
     static_lock_class,
@@ -81,7 +56,6 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        Mutex,
         SpinLock,
         UniqueArc, //
     }, //
@@ -115,7 +89,7 @@ pub(crate) struct Segment {
     removed: Atomic<u32>,
     generation: Generation,
     #[pin]
-    ranges: Mutex<RangeTable<Requester, Arc<Unparker>>>,
+    locks: RangeLocks,
     /// Told of each new generation.
     #[pin]
     changed: PollQueue,
@@ -142,44 +116,11 @@ impl State {
     }
 }
 
-/// On whose behalf a range is held.
-#[derive(Clone, Copy)]
-pub(crate) struct Requester {
-    key: ProcessKey,
-    /// Number in the initial pid namespace, to be shown.
-    pub(crate) pid: u32,
-}
-
-impl Requester {
-    fn current() -> Self {
-        Self {
-            key: ProcessKey::current(),
-            pid: current_global_number(),
-        }
-    }
-}
-
 /// What to change of the owners; `None` leaves it as it is.
 pub(crate) struct Change {
     pub(crate) uid: Option<Kuid>,
     pub(crate) gid: Option<Kgid>,
     pub(crate) mode: Option<u16>,
-}
-
-impl Waker for Arc<Unparker> {
-    fn wake(&self) {
-        self.unpark();
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::OwnRange => EDEADLK(),
-            Refusal::TooMany => ENOLCK(),
-            Refusal::NoMemory => ENOMEM,
-        }
-    }
 }
 
 impl Segment {
@@ -205,7 +146,7 @@ impl Segment {
             handles: Atomic::new(0),
             removed: Atomic::new(0),
             generation: Generation::new(),
-            ranges <- new_mutex!(RangeTable::new(), "shmdev::Segment::ranges"),
+            locks <- RangeLocks::new(),
             changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
             memory <- memory,
             state <- new_spinlock!(state, "shmdev::Segment::state"),
@@ -252,14 +193,19 @@ impl Segment {
         self.generation.current()
     }
 
-    /// Changes owner, group or mode.
-    pub(crate) fn change_owners(&self, change: &Change) {
+    /// Changes owner, group or mode, if the current task may, in an IPC namespace that `namespace`
+    /// owns. Fails with `EPERM`.
+    pub(crate) fn change_owners(&self, change: &Change, namespace: &UserNamespace) -> Result {
         let mut state = self.state.lock();
         let owners = &mut state.owners;
+        if !owners.allow_management(namespace) {
+            return Err(EPERM);
+        }
         owners.uid = change.uid.unwrap_or(owners.uid);
         owners.gid = change.gid.unwrap_or(owners.gid);
         owners.mode = change.mode.unwrap_or(owners.mode);
         state.changed_ns = clock::real_ns();
+        Ok(())
     }
 
     /// It can be found from now on.
@@ -308,18 +254,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Drops what a handle holds or waits for.
-    pub(crate) fn handle_released(&self, token: u32) {
-        self.drop_requests(|request| request.owner == token);
-    }
-
-    /// Drops what a process holds or waits for through a handle.
-    pub(crate) fn process_exited(&self, token: u32, process: ProcessKey) {
-        self.drop_requests(|request| request.owner == token && request.process.key == process);
-    }
-
-    fn drop_requests(&self, gone: impl Fn(&Request<Requester>) -> bool) {
-        self.ranges.lock().drop_requests(gone);
+    pub(crate) fn locks(&self) -> &RangeLocks {
+        &self.locks
     }
 
     /// Copies from byte `position` on, as far as segment and `reach` go. Fails with `EACCES` before
@@ -379,11 +315,7 @@ impl Segment {
         Ok(range)
     }
 
-    /// Holds a range for the current process, through the handle whose token is `owner`; without a
-    /// deadline, only if it need not wait.
-    ///
-    /// Fails with `EDEADLK`, `ENOLCK`, `ENOMEM`; when it would have to wait with `EAGAIN`, and when
-    /// it did with `ETIMEDOUT` or `ERESTARTSYS`.
+    /// Holds a range, as [`RangeLocks::begin`] does.
     pub(crate) fn begin(
         &self,
         owner: u32,
@@ -392,76 +324,18 @@ impl Segment {
         deadline: Option<Deadline>,
         limit: u32,
     ) -> Result<Granted> {
-        let request = Request {
-            owner,
-            process: Requester::current(),
-            range,
-            access,
-        };
-        let result = self.begin_request(request, deadline, limit);
+        let result = self.locks.begin(owner, range, access, deadline, limit);
         let outcome = result.as_ref().map(drop).map_err(|&error| error);
-        trace::lock(
-            self.id,
-            owner,
-            range.start,
-            range.end,
-            access == Access::Write,
-            outcome,
-        );
+        let write = access == Access::Write;
+        trace::lock(self.id, owner, range.start, range.end, write, outcome);
         result
-    }
-
-    fn begin_request(
-        &self,
-        request: Request<Requester>,
-        deadline: Option<Deadline>,
-        limit: u32,
-    ) -> Result<Granted> {
-        let now = clock::monotonic_ns();
-        let outcome = self.ranges.lock().begin(request, None, limit, now)?;
-        if let Outcome::Granted(granted) = outcome {
-            return Ok(granted);
-        }
-        let deadline = deadline.ok_or(EAGAIN)?;
-        let parking = Parking::new()?;
-        let waker = Some(parking.unparker());
-        let outcome = self.ranges.lock().begin(request, waker, limit, now)?;
-        match outcome {
-            Outcome::Granted(granted) => Ok(granted),
-            Outcome::Waits(id) => self.wait(&parking, id, deadline),
-            // There is a waker.
-            Outcome::WouldWait => Err(EAGAIN),
-        }
-    }
-
-    fn wait(&self, parking: &Parking, id: RequestId, deadline: Deadline) -> Result<Granted> {
-        let wake = parking.park(deadline);
-        let mut ranges = self.ranges.lock();
-        if let Some(granted) = ranges.settle(id, clock::monotonic_ns()) {
-            if !current_is_being_killed() {
-                return Ok(granted);
-            }
-            // It will not write, so it must not leave a mark.
-            ranges.withdraw(id);
-        }
-        match wake {
-            Wake::Deadline => Err(ETIMEDOUT()),
-            Wake::Signal => Err(ERESTARTSYS),
-            // Woken without a grant: the request was dropped with its owner.
-            Wake::Unparked => Err(EINTR),
-        }
-    }
-
-    /// Takes back a range that was just granted, as if it never was.
-    pub(crate) fn withdraw(&self, granted: Granted) {
-        self.ranges.lock().withdraw(granted.id);
     }
 
     /// Gives a range back. Returns the generation that this made, if it was held for writing.
     ///
     /// Fails with `ENOENT` if `owner` does not hold it, or with `EINVAL` if nobody could.
     pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> Result<Option<u64>> {
-        if !self.ranges.lock().end(owner, range, access) {
+        if !self.locks.end(owner, range, access) {
             // The segment may have shrunk since it was begun.
             return Err(if range.end > self.memory.mapped_size() {
                 EINVAL
@@ -469,32 +343,14 @@ impl Segment {
                 ENOENT
             });
         }
-        trace::unlock(
-            self.id,
-            owner,
-            range.start,
-            range.end,
-            access == Access::Write,
-        );
-        Ok((access == Access::Write).then(|| self.complete_write()))
-    }
-
-    /// How many ranges the handle with that token has.
-    pub(crate) fn counts_of(&self, token: u32) -> Counts {
-        self.ranges.lock().counts(|request| request.owner == token)
-    }
-
-    /// Calls `show` for each range that is held or waited for: the request, whether it is held, and
-    /// since when.
-    pub(crate) fn for_each_range(&self, mut show: impl FnMut(&Request<Requester>, bool, i64)) {
-        for (request, held, since) in self.ranges.lock().requests() {
-            show(request, held, since);
-        }
+        let write = access == Access::Write;
+        trace::unlock(self.id, owner, range.start, range.end, write);
+        Ok(write.then(|| self.complete_write()))
     }
 
     /// As the current task sees it.
     pub(crate) fn stat(&self) -> uapi::Stat {
-        let counts = self.ranges.lock().counts(|_| true);
+        let counts = self.locks.counts();
         let mut flags = 0;
         if self.auto_remove {
             flags |= uapi::SEGMENT_AUTO_REMOVE;

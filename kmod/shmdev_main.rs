@@ -10,11 +10,14 @@
 
 mod device;
 mod handle;
+mod index;
 mod ioctl;
 mod memory;
 mod missing;
 mod name;
+mod namespace;
 mod owners;
+mod range_locks;
 mod reach;
 mod registry;
 mod segment;

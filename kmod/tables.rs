@@ -88,7 +88,7 @@ fn ranges(registry: &Registry, lines: &SeqFile) {
     );
     let now = clock::monotonic_ns();
     let shown = registry.for_each_segment(|namespace, segment| {
-        segment.for_each_range(|request, held, since| {
+        segment.locks().for_each(|request, held, since| {
             seq_print!(
                 lines,
                 "{} {} {} {} {} {} {} {} {} {}\n",

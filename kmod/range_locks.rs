@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The range locks of a segment: who holds and waits for what, asleep and awake.
+//!
+//! # Locks
+//!
+//! `RangeLocks::table` is a leaf but for the locks of the scheduler and the allocator: nothing of the
+//! module is locked, and no user memory touched, while it is held. It is never taken under an
+//! `mmap_lock`.
+
+use crate::{
+    missing::{
+        clock,
+        errno::{
+            EDEADLK,
+            ENOLCK,
+            ETIMEDOUT, //
+        },
+        park::{
+            Deadline,
+            Parking,
+            Unparker,
+            Wake, //
+        },
+        process::{
+            current_global_number,
+            current_is_being_killed,
+            ProcessKey, //
+        }, //
+    },
+    sync::ranges::{
+        Access,
+        Counts,
+        Granted,
+        Outcome,
+        Range,
+        RangeTable,
+        Refusal,
+        Request,
+        RequestId,
+        Waker, //
+    }, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// On whose behalf a range is held.
+#[derive(Clone, Copy)]
+pub(crate) struct Requester {
+    key: ProcessKey,
+    /// Number in the initial pid namespace, to be shown.
+    pub(crate) pid: u32,
+}
+
+impl Requester {
+    fn current() -> Self {
+        Self {
+            key: ProcessKey::current(),
+            pid: current_global_number(),
+        }
+    }
+}
+
+impl Waker for Arc<Unparker> {
+    fn wake(&self) {
+        self.unpark();
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::OwnRange => EDEADLK(),
+            Refusal::TooMany => ENOLCK(),
+            Refusal::NoMemory => ENOMEM,
+        }
+    }
+}
+
+/// Ranges that are held and waited for.
+#[pin_data]
+pub(crate) struct RangeLocks {
+    #[pin]
+    table: Mutex<RangeTable<Requester, Arc<Unparker>>>,
+}
+
+impl RangeLocks {
+    /// Nobody holds anything.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            table <- new_mutex!(RangeTable::new(), "shmdev::RangeLocks::table"),
+        })
+    }
+
+    /// Holds a range for the current process, through the handle whose token is `owner`; without a
+    /// deadline, only if it need not wait.
+    ///
+    /// Fails with `EDEADLK`, `ENOLCK`, `ENOMEM`; when it would have to wait with `EAGAIN`, and when
+    /// it did with `ETIMEDOUT` or `ERESTARTSYS`.
+    pub(crate) fn begin(
+        &self,
+        owner: u32,
+        range: Range,
+        access: Access,
+        deadline: Option<Deadline>,
+        limit: u32,
+    ) -> Result<Granted> {
+        let request = Request {
+            owner,
+            process: Requester::current(),
+            range,
+            access,
+        };
+        let now = clock::monotonic_ns();
+        let outcome = self.table.lock().begin(request, None, limit, now)?;
+        if let Outcome::Granted(granted) = outcome {
+            return Ok(granted);
+        }
+        let deadline = deadline.ok_or(EAGAIN)?;
+        let parking = Parking::new()?;
+        let waker = Some(parking.unparker());
+        let outcome = self.table.lock().begin(request, waker, limit, now)?;
+        match outcome {
+            Outcome::Granted(granted) => Ok(granted),
+            Outcome::Waits(id) => self.wait(&parking, id, deadline),
+            // There is a waker.
+            Outcome::WouldWait => Err(EAGAIN),
+        }
+    }
+
+    fn wait(&self, parking: &Parking, id: RequestId, deadline: Deadline) -> Result<Granted> {
+        let wake = parking.park(deadline);
+        let mut table = self.table.lock();
+        if let Some(granted) = table.settle(id, clock::monotonic_ns()) {
+            if !current_is_being_killed() {
+                return Ok(granted);
+            }
+            // It will not write, so it must not leave a mark.
+            table.withdraw(id);
+        }
+        match wake {
+            Wake::Deadline => Err(ETIMEDOUT()),
+            Wake::Signal => Err(ERESTARTSYS),
+            // Woken without a grant: the request was dropped with its owner.
+            Wake::Unparked => Err(EINTR),
+        }
+    }
+
+    /// Takes back a range that was just granted, as if it never was.
+    pub(crate) fn withdraw(&self, granted: Granted) {
+        self.table.lock().withdraw(granted.id);
+    }
+
+    /// Gives a range back. Returns whether `owner` held it.
+    pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> bool {
+        self.table.lock().end(owner, range, access)
+    }
+
+    /// Drops what a handle holds or waits for.
+    pub(crate) fn handle_released(&self, token: u32) {
+        let gone = |request: &Request<Requester>| request.owner == token;
+        self.table.lock().drop_requests(gone);
+    }
+
+    /// Drops what a process holds or waits for through a handle.
+    pub(crate) fn process_exited(&self, token: u32, process: ProcessKey) {
+        let gone = |request: &Request<Requester>| {
+            request.owner == token && request.process.key == process
+        };
+        self.table.lock().drop_requests(gone);
+    }
+
+    /// How many ranges all handles have.
+    pub(crate) fn counts(&self) -> Counts {
+        self.table.lock().counts(|_| true)
+    }
+
+    /// How many ranges the handle with that token has.
+    pub(crate) fn counts_of(&self, token: u32) -> Counts {
+        self.table.lock().counts(|request| request.owner == token)
+    }
+
+    /// Calls `show` for each range that is held or waited for: the request, whether it is held, and
+    /// since when.
+    pub(crate) fn for_each(&self, mut show: impl FnMut(&Request<Requester>, bool, i64)) {
+        for (request, held, since) in self.table.lock().requests() {
+            show(request, held, since);
+        }
+    }
+}
