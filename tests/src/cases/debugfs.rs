@@ -4,20 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
-use super::module::in_use;
 use crate::harness::tests;
 use crate::sys::identity::{OpenNode, User};
-use crate::sys::module::{self, Reloaded};
 use crate::sys::namespace::in_ipc_namespace;
 use crate::sys::process::until;
 use crate::sys::segments::remove;
 use crate::sys::{
-    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, Create, DEADLINE_NEVER, Gate, Handle, PAGE, Process,
-    Region, THIS, creation, usage,
+    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, Create, DEADLINE_NEVER, Gate, Handle, PAGE, Process, THIS,
+    creation, usage,
 };
 
 tests![
@@ -28,12 +24,7 @@ tests![
     ranges_come_segment_by_segment_in_the_order_of_arrival needs [Debugfs],
     usage_shows_what_each_user_made needs [Debugfs],
     a_name_adds_no_line_and_no_column needs [Debugfs],
-    many_segments_are_read_in_small_pieces needs [Debugfs],
-    many_ranges_are_read_whole needs [Debugfs],
     the_files_are_roots_alone_and_cannot_be_written needs [Debugfs],
-    reading_races_with_everything needs [Debugfs] within 120,
-    unloading_while_a_file_is_open_is_refused_and_safe needs [Debugfs, ModuleFile],
-    the_folder_goes_with_the_module needs [Debugfs, ModuleFile],
 ];
 
 const SEGMENTS: [&str; 15] = [
@@ -57,11 +48,11 @@ const RANGES: [&str; 10] = [
     "ipcns", "id", "name", "state", "start", "end", "access", "token", "pid", "age_ms",
 ];
 
-fn path(file: &str) -> PathBuf {
+pub(super) fn path(file: &str) -> PathBuf {
     Path::new("/sys/kernel/debug/shmdev").join(file)
 }
 
-fn text(file: &str) -> String {
+pub(super) fn text(file: &str) -> String {
     std::fs::read_to_string(path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
@@ -84,11 +75,11 @@ fn table<const N: usize>(file: &str, headings: [&'static str; N]) -> Vec<Row> {
         .collect()
 }
 
-fn segments() -> Vec<Row> {
+pub(super) fn segments() -> Vec<Row> {
     table("segments", SEGMENTS)
 }
 
-fn ranges() -> Vec<Row> {
+pub(super) fn ranges() -> Vec<Row> {
     table("ranges", RANGES)
 }
 
@@ -104,7 +95,7 @@ fn row(rows: &[Row], column: &str, value: &str) -> Row {
 }
 
 #[track_caller]
-fn number(row: &Row, column: &str) -> u64 {
+pub(super) fn number(row: &Row, column: &str) -> u64 {
     row[column]
         .parse()
         .unwrap_or_else(|_| panic!("{column} is {:?}", row[column]))
@@ -319,40 +310,6 @@ fn a_name_adds_no_line_and_no_column() {
     names.into_iter().for_each(remove);
 }
 
-fn many_segments_are_read_in_small_pieces() {
-    const COUNT: usize = 150;
-    let handles: Vec<_> = (0..COUNT).map(|_| Handle::creating("", 100)).collect();
-    let whole = text("segments");
-    assert_eq!(whole.lines().count(), COUNT + 2);
-    for size in [37, 1000, 4096] {
-        let (mut file, mut pieces) = (File::open(path("segments")).unwrap(), Vec::new());
-        let mut buffer = vec![0; size];
-        loop {
-            match file.read(&mut buffer).unwrap() {
-                0 => break,
-                count => pieces.extend_from_slice(&buffer[..count]),
-            }
-        }
-        assert!(pieces == whole.as_bytes(), "in pieces of {size} bytes");
-        // And from the start again.
-        file.rewind().unwrap();
-        let mut again = String::new();
-        file.read_to_string(&mut again).unwrap();
-        assert_eq!(again, whole);
-    }
-    drop(handles);
-}
-
-fn many_ranges_are_read_whole() {
-    let handle = Handle::creating("frames", 1 << 20);
-    for index in 0..1000 {
-        handle.begin(ACCESS_WRITE, index * 16, 8, 0).unwrap();
-    }
-    let starts: Vec<_> = ranges().iter().map(|row| number(row, "start")).collect();
-    assert_eq!(starts, (0..1000).map(|index| index * 16).collect::<Vec<_>>());
-    remove("frames");
-}
-
 fn the_files_are_roots_alone_and_cannot_be_written() {
     for file in ["segments", "ranges", "usage"] {
         let outcome = std::fs::OpenOptions::new()
@@ -365,72 +322,5 @@ fn the_files_are_roots_alone_and_cannot_be_written() {
             assert!(File::open(path(file)).is_err(), "{file} is open to all");
         })
         .join();
-    }
-}
-
-fn reading_races_with_everything() {
-    let stop = Region::shared(PAGE);
-    let busy: Vec<_> = (0..3)
-        .map(|worker| {
-            let stop = &stop;
-            Process::fork(move || {
-                let text = format!("busy-{worker}");
-                while stop.u32(0).load(Ordering::Relaxed) == 0 {
-                    let handle = Handle::creating(&text, 5000);
-                    let _mapping = handle.window(0, PAGE);
-                    handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
-                    let anonymous = Handle::creating("", 100);
-                    anonymous.begin(ACCESS_READ, 0, 8, 0).unwrap();
-                    handle.resize(THIS, 9000).unwrap();
-                    handle.end(ACCESS_WRITE, 0, 8).unwrap();
-                    remove(&text);
-                }
-            })
-        })
-        .collect();
-    for _ in 0..60 {
-        let rows = segments();
-        assert_eq!(
-            rows.iter().filter(|row| row["id"] == "0").count(),
-            1,
-            "the default one, once"
-        );
-        ranges();
-        assert!(text("usage").starts_with("segments "));
-    }
-    stop.u32(0).store(1, Ordering::Relaxed);
-    busy.into_iter().for_each(Process::join);
-}
-
-fn unloading_while_a_file_is_open_is_refused_and_safe() {
-    let _module = Reloaded::afterwards();
-    for file in ["segments", "ranges", "usage"] {
-        let mut open = File::open(path(file)).unwrap();
-        in_use();
-        let mut read = String::new();
-        open.read_to_string(&mut read).unwrap();
-        assert!(!read.is_empty());
-        open.rewind().unwrap();
-        in_use();
-        drop(open);
-        // Read in part, and closed in the middle.
-        let handle = Handle::creating("frames", 100);
-        let mut open = File::open(path(file)).unwrap();
-        open.read_exact(&mut [0; 3]).unwrap();
-        drop(handle);
-        in_use();
-        drop(open);
-        module::unload().expect("nobody uses it any more");
-        module::load("").unwrap();
-    }
-}
-
-fn the_folder_goes_with_the_module() {
-    let _module = Reloaded::afterwards();
-    for _ in 0..3 {
-        module::unload().unwrap();
-        assert!(!path("").exists());
-        module::load("").unwrap();
-        assert_eq!(segments().len(), 1);
     }
 }

@@ -10,6 +10,7 @@ mod arguments;
 mod c_client;
 mod charge;
 mod command;
+mod command_lock;
 mod compat;
 mod compat_segments;
 mod counter;
@@ -17,6 +18,7 @@ mod create;
 mod creation_races;
 mod death;
 mod debugfs;
+mod debugfs_under_load;
 mod fairness;
 mod faults;
 mod faults_of_segments;
@@ -26,6 +28,7 @@ mod hostile;
 mod info;
 mod io;
 mod ipcns;
+mod ipcns_end;
 mod library;
 mod library_segments;
 mod lifetime;
@@ -95,6 +98,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     set::TESTS,
     userns::TESTS,
     ipcns::TESTS,
+    ipcns_end::TESTS,
     quotas::TESTS,
     quota_races::TESTS,
     parameters::TESTS,
@@ -106,6 +110,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     list::TESTS,
     stat::TESTS,
     debugfs::TESTS,
+    debugfs_under_load::TESTS,
     tracepoints::TESTS,
     sync::TESTS,
     limits::TESTS,
@@ -127,6 +132,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     python::TESTS,
     c_client::TESTS,
     command::TESTS,
+    command_lock::TESTS,
     module::TESTS,
     faults::TESTS,
     faults_of_segments::TESTS,

@@ -144,8 +144,12 @@ fn waiting_is_traced_when_it_ends() {
     let pid = waiter.pid() as u32;
     waiter.join();
     let events = trace.events();
-    assert_eq!(names(&events), ["unlock", "lock", "unlock"]);
-    assert_eq!((events[1].pid, events[1].number("ret")), (pid, 0));
+    // The waiter goes on when the range is given back, before or after its holder has told of that.
+    let (of_waiter, of_holder): (Vec<Event>, Vec<Event>) =
+        events.into_iter().partition(|event| event.pid == pid);
+    assert_eq!(names(&of_waiter), ["lock", "unlock"]);
+    assert_eq!(names(&of_holder), ["unlock"]);
+    assert_eq!(of_waiter[0].number("ret"), 0);
     remove("frames");
 }
 

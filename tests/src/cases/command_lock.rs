@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `shmdev lock`, which runs a command as flock(1) does, and `shmdev create` with a command.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::command::{bad, good, run, shmdev};
+use super::refused;
+use crate::harness::tests;
+use crate::sys::segments::remove;
+use crate::sys::{ACCESS_READ, ACCESS_WRITE, Errno, Handle, STATUS_OWNER_DIED, signal, usage};
+
+tests![
+    lock_ends_as_its_command_does needs [ShmdevCommand],
+    lock_excludes_and_shares needs [ShmdevCommand],
+    a_command_killed_under_lock_leaves_a_mark_and_the_next_is_told needs [ShmdevCommand],
+    create_with_a_command_lives_as_long_as_it needs [ShmdevCommand],
+];
+
+fn lock_ends_as_its_command_does() {
+    let handle = Handle::creating("frames", 5000);
+    let with = |command: &[&str]| {
+        let mut lock = shmdev("lock frames --");
+        lock.args(command);
+        run(lock)
+    };
+    assert_eq!(with(&["true"]).0, Some(0));
+    assert_eq!(with(&["sh", "-c", "exit 7"]).0, Some(7));
+    assert_eq!(with(&["echo", "--json", "-x"]).1, "--json -x\n");
+    assert_eq!(handle.generation(), 3, "each was a completed write");
+    let (status, _, said) = with(&["/nonexistent/program"]);
+    assert!(
+        status == Some(127) && said.starts_with("shmdev: run /nonexistent/program"),
+        "{said}"
+    );
+    assert_eq!(with(&["/dev/null"]).0, Some(126));
+    let stat = handle.stat().unwrap();
+    assert_eq!((stat.holders, stat.waiters, stat.handles), (0, 0, 1));
+    // It holds it meanwhile, all of it or what was asked for.
+    let mut lock = shmdev("lock --range 100:50 frames -- sh -c");
+    lock.arg("echo here; exec sleep 600").stdout(Stdio::piped());
+    let mut child = lock.spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+    said.read_line(&mut String::new()).unwrap();
+    assert_eq!(handle.stat().unwrap().holders, 1);
+    refused(handle.begin(ACCESS_READ, 149, 1, 0), Errno::EAGAIN);
+    handle.begin(ACCESS_READ, 150, 1, 0).unwrap();
+    handle.end(ACCESS_READ, 150, 1).unwrap();
+    // SIGTERM is passed on.
+    signal::terminate(child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(128 + libc::SIGTERM));
+    let begun = handle.begin(ACCESS_WRITE, 0, 5000, 0).unwrap();
+    assert_eq!(
+        begun.status, STATUS_OWNER_DIED,
+        "its command was killed in the middle"
+    );
+    handle.end(ACCESS_WRITE, 0, 5000).unwrap();
+    remove("frames");
+}
+
+fn lock_excludes_and_shares() {
+    let handle = Handle::creating("frames", 5000);
+    handle.begin(ACCESS_WRITE, 0, 100, 0).unwrap();
+    let said = bad("lock --timeout 0 frames -- true", 1);
+    assert!(said.contains("frames") && said.contains("(EAGAIN)"), "{said}");
+    let said = bad("lock --timeout 20ms frames -- true", 1);
+    assert!(said.contains("(ETIMEDOUT)"), "{said}");
+    bad("lock -E 9 --shared --timeout 0 frames -- true", 9);
+    good("lock --timeout 0 --range 100: frames -- true");
+    handle.end(ACCESS_WRITE, 0, 100).unwrap();
+    handle.begin(ACCESS_READ, 0, 100, 0).unwrap();
+    good("lock --timeout 0 --shared frames -- true");
+    bad("lock --timeout 0 frames -- true", 1);
+    handle.end(ACCESS_READ, 0, 100).unwrap();
+    remove("frames");
+}
+
+fn a_command_killed_under_lock_leaves_a_mark_and_the_next_is_told() {
+    Handle::creating("frames", 100);
+    let kill = |how: &str| {
+        let mut lock = shmdev("lock");
+        lock.args(how.split_whitespace())
+            .args(["frames", "--", "sh", "-c", "kill -9 $$"]);
+        assert_eq!(run(lock).0, Some(128 + 9));
+    };
+    let told = || {
+        let mut lock = shmdev("lock frames -- sh -c");
+        lock.arg("echo died=$SHMDEV_OWNER_DIED");
+        let (status, said, complaints) = run(lock);
+        assert_eq!(status, Some(0));
+        (said, complaints)
+    };
+    kill("--shared");
+    assert_eq!(
+        told(),
+        ("died=\n".into(), String::new()),
+        "a reader leaves no mark"
+    );
+    kill("");
+    let (said, complaints) = told();
+    assert_eq!(said, "died=1\n");
+    assert!(complaints.contains("writer died"), "{complaints}");
+    assert_eq!(told().0, "died=\n", "its end was a completed write");
+    remove("frames");
+}
+
+fn create_with_a_command_lives_as_long_as_it() {
+    let mut command = shmdev("create scratch 64K --auto-remove -- sh -c");
+    command.arg("shmdev stat scratch | grep -q 'goes with its last handle' && exit 5");
+    assert_eq!(run(command).0, Some(5));
+    assert_eq!(usage(), (0, 0));
+    // However it ends.
+    let mut command = shmdev("create scratch 64K --auto-remove -- sh -c");
+    command.arg("kill -9 $$");
+    assert_eq!(run(command).0, Some(128 + 9));
+    assert_eq!(usage(), (0, 0));
+}
