@@ -22,7 +22,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let tests: Vec<_> = cases::ALL.iter().copied().flatten().collect();
+    let all = cases::ALL.iter().copied().flatten().enumerate();
+    let tests: Vec<_> = all
+        .filter(|&(index, _)| args.has_share_in(index))
+        .map(|(_, test)| test)
+        .collect();
     match args.command {
         Command::Help => println!("{}", Args::USAGE),
         Command::Park => sys::process::park(),

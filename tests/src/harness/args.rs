@@ -23,15 +23,17 @@ pub(crate) struct Args {
     pub(crate) filters: Vec<String>,
     /// The filters are whole names.
     pub(crate) exact: bool,
+    /// Which of so many programs this is, from 1 on, of which each takes its share of the tests.
+    pub(crate) shard: (usize, usize),
     /// Each result line says how long the test took.
     pub(crate) report_time: bool,
 }
 
 impl Args {
     /// How to use the program.
-    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--list] [--report-time]\n\
-        Runs the tests whose name contains a FILTER (with --exact: is one), all without a filter. Needs root, and \
-        /dev/shmdev.";
+    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--list] [--shard=I/N] [--report-time]\n\
+        Runs the tests whose name contains a FILTER (with --exact: is one), all without a filter; of N programs, the \
+        one with --shard=I/N takes its share. Needs root, and /dev/shmdev.";
 
     /// Reads the arguments (without the program's name).
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Args, String> {
@@ -39,6 +41,7 @@ impl Args {
             command: Command::Run,
             filters: Vec::new(),
             exact: false,
+            shard: (1, 1),
             report_time: false,
         };
         for argument in arguments {
@@ -48,11 +51,21 @@ impl Args {
                 "--exact" => args.exact = true,
                 "--report-time" => args.report_time = true,
                 "-h" | "--help" => args.command = Command::Help,
+                option if option.starts_with("--shard=") => {
+                    let share = parse_shard(&option["--shard=".len()..]);
+                    args.shard = share.ok_or_else(|| format!("{option}: expected 1/2, 2/2 and the like"))?;
+                }
                 option if option.starts_with('-') => return Err(format!("unknown option {option}")),
                 _ => args.filters.push(argument),
             }
         }
         Ok(args)
+    }
+
+    /// Whether it falls to this program to run the test with that number in the list of all, or to leave it out.
+    pub(crate) fn has_share_in(&self, index: usize) -> bool {
+        let (shard, shards) = self.shard;
+        index % shards == shard - 1
     }
 
     /// Whether the test of this name is chosen.
@@ -66,6 +79,13 @@ impl Args {
         };
         self.filters.is_empty() || self.filters.iter().any(matches)
     }
+}
+
+/// `I/N`, with I from 1 to N.
+fn parse_shard(text: &str) -> Option<(usize, usize)> {
+    let (shard, shards) = text.split_once('/')?;
+    let (shard, shards) = (shard.parse().ok()?, shards.parse().ok()?);
+    (1..=shards).contains(&shard).then_some((shard, shards))
 }
 
 #[cfg(test)]
@@ -97,6 +117,19 @@ mod tests {
             let args = parse(line).unwrap();
             assert!(args.chooses("mmap::a"));
             assert!(!args.chooses("mmap::a_b"));
+        }
+    }
+
+    #[test]
+    fn each_test_falls_to_one_shard() {
+        assert!((0..9).all(|index| parse("").unwrap().has_share_in(index)));
+        let shards = ["--shard=1/3", "--shard=2/3", "--shard=3/3"].map(|option| parse(option).unwrap());
+        for index in 0..9 {
+            let takers = shards.iter().filter(|args| args.has_share_in(index));
+            assert_eq!(takers.count(), 1, "{index}");
+        }
+        for wrong in ["0/1", "2/1", "1/0", "1", "a/b", "-1/2", ""] {
+            assert!(parse(&format!("--shard={wrong}")).is_err(), "{wrong}");
         }
     }
 

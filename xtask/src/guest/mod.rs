@@ -3,8 +3,10 @@
 //!
 //! From the bottom: `cpio` and `modules` make what `image` puts together; `qemu` says what QEMU's arguments are, `accel`
 //! whether KVM works; `session` runs a guest by the `clock` and speaks `protocol` with its PID 1; `outcome` judges what
-//! happened, and `held` keeps what it says until it is its turn to be heard. `vm`, `test` and `demo` are the subcommands.
+//! happened, and `abreast` runs several at once, whose words `held` keeps until it is their turn to be heard. `vm`, `test` (with
+//! `host_tests`) and `demo` are the subcommands.
 
+mod abreast;
 mod accel;
 mod clock;
 mod cpio;
@@ -12,6 +14,7 @@ pub mod demo;
 #[cfg(test)]
 mod fake;
 mod held;
+mod host_tests;
 pub mod image;
 mod machine;
 mod machinery;

@@ -87,7 +87,7 @@ impl Summary {
     }
 
     /// 1 when something is known to be broken, else 69 when something is not known.
-    fn code(&self) -> u8 {
+    pub fn code(&self) -> u8 {
         let any = |is: fn(&Verdict) -> bool| self.parts.iter().any(|(_, verdict)| is(verdict));
         if let Some(signal) = self.interruption() {
             128 + signal as u8

@@ -5,7 +5,11 @@ use std::{
     io::{self, IsTerminal, Write},
     os::unix::net::UnixStream,
     path::Path,
-    sync::{Mutex, Once, PoisonError, mpsc::SyncSender},
+    sync::{
+        Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::SyncSender,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -147,23 +151,30 @@ impl Escapes {
     }
 }
 
-/// Who hears of signals: the guest that runs, if one does.
-static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
+/// Who hears of signals: the guests that run.
+static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 struct Listener {
+    id: u64,
     sender: SyncSender<Event>,
     /// ^C is for the job first.
     forwarded: bool,
 }
 
-/// As long as this lives, signals go to its guest.
+fn listeners() -> MutexGuard<'static, Vec<Listener>> {
+    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As long as this lives, signals go to its guest, too.
 #[derive(Debug)]
-pub struct Watch(());
+pub struct Watch {
+    id: u64,
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        listeners().retain(|listener| listener.id != self.id);
     }
 }
 
@@ -171,13 +182,20 @@ impl Drop for Watch {
 /// however many guests run after each other; between them a signal does what it does to any program.
 pub fn watch_signals(sender: SyncSender<Event>, forwarded: bool) -> Result<Watch> {
     static WATCHING: Once = Once::new();
-    *LISTENER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Listener { sender, forwarded });
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    listeners().push(Listener {
+        id,
+        sender,
+        forwarded,
+    });
+    let watch = Watch { id };
     let mut started = Ok(());
     WATCHING.call_once(|| {
         started = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH]).map(|mut signals| {
             thread::spawn(move || {
                 for signal in signals.forever() {
-                    if !tell_listener(signal) {
+                    if !tell_listeners(signal) {
                         let _ = signal_hook::low_level::emulate_default_handler(signal);
                     }
                 }
@@ -185,27 +203,29 @@ pub fn watch_signals(sender: SyncSender<Event>, forwarded: bool) -> Result<Watch
         });
     });
     started.context("cannot watch for signals")?;
-    Ok(Watch(()))
+    Ok(watch)
 }
 
 /// Whether there was somebody to tell.
-fn tell_listener(signal: i32) -> bool {
-    let listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(Listener { sender, forwarded }) = &*listener else {
-        return false;
-    };
-    let event = match signal {
-        SIGWINCH => match size() {
-            Some(size) => Event::Resize(size),
-            None => return true,
-        },
-        SIGINT | SIGQUIT if *forwarded => Event::Signal(signal),
-        _ => Event::Kill(signal),
-    };
-    let sender = sender.clone();
-    // Sending may wait for the main loop, which may wait for the listener when it is done.
-    drop(listener);
-    sender.send(event).is_ok()
+fn tell_listeners(signal: i32) -> bool {
+    // Sending may wait for a main loop, which may wait for the list when it is done.
+    let told: Vec<_> = listeners()
+        .iter()
+        .map(|listener| (listener.sender.clone(), listener.forwarded))
+        .collect();
+    let mut heard = false;
+    for (sender, forwarded) in told {
+        let event = match signal {
+            SIGWINCH => match size() {
+                Some(size) => Event::Resize(size),
+                None => return true,
+            },
+            SIGINT | SIGQUIT if forwarded => Event::Signal(signal),
+            _ => Event::Kill(signal),
+        };
+        heard |= sender.send(event).is_ok();
+    }
+    heard
 }
 
 #[cfg(test)]
@@ -225,19 +245,26 @@ mod tests {
     }
 
     #[test]
-    fn signals_go_to_the_guest_that_runs_now() {
+    fn signals_go_to_the_guests_that_run_now() {
         let guest = || std::sync::mpsc::sync_channel(1);
-        assert!(!tell_listener(SIGTERM));
+        assert!(!tell_listeners(SIGTERM));
         let (first, gone) = guest();
         drop(watch_signals(first, false).unwrap());
         drop(gone);
-        assert!(!tell_listener(SIGTERM));
+        assert!(!tell_listeners(SIGTERM));
         let (second, events) = guest();
         let watch = watch_signals(second, false).unwrap();
-        assert!(tell_listener(SIGINT));
+        let (third, others_events) = guest();
+        let other = watch_signals(third, true).unwrap();
+        assert!(tell_listeners(SIGINT));
         assert!(matches!(events.try_recv(), Ok(Event::Kill(SIGINT))));
+        assert!(matches!(others_events.try_recv(), Ok(Event::Signal(SIGINT))));
+        drop(other);
+        assert!(tell_listeners(SIGTERM));
+        assert!(matches!(events.try_recv(), Ok(Event::Kill(SIGTERM))));
+        assert!(others_events.try_recv().is_err());
         drop(watch);
-        assert!(!tell_listener(SIGTERM));
+        assert!(!tell_listeners(SIGTERM));
     }
 
     #[test]

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask qemu-test`: the host's unit tests, and the guest's tests on one kernel or all; one summary.
 //!
-//! The first guest runs while the host's tests do, and is heard when they are done. Nothing is run twice to make it pass.
+//! Several guests share the tests, and the first of them run beside the host's tests; each is heard when its turn comes.
+//! Nothing is run twice to make it pass.
 
 use std::{
-    env,
-    ffi::OsString,
-    fs,
-    io::{self, IsTerminal, Read},
-    os::unix::process::ExitStatusExt,
+    fs, io,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
-use signal_hook::consts::SIGINT;
+use anyhow::{Context, Result};
 
 use super::{
+    abreast::{self, Part},
     clock::{Cut, Limits},
-    held::Held,
+    host_tests,
     image::{self, KernelArgs, Parts},
     machine::{self, MachineArgs},
     machinery,
@@ -34,7 +31,7 @@ use super::{
     terminal,
     vm::Standard,
 };
-use crate::{ctx::Ctx, guest_bins, kernel::Spec};
+use crate::{ctx::Ctx, guest_bins, kernel::Spec, run as programs};
 
 /// Run the host's unit tests, then the guest's tests
 ///
@@ -49,6 +46,9 @@ pub struct Args {
     kernel: KernelArgs,
     #[command(flatten)]
     machine: MachineArgs,
+    /// Guests that share the tests [default: one for each processor, at most 4]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: Option<u8>,
     /// List the tests instead of running them
     #[arg(long, conflicts_with = "machinery")]
     list: bool,
@@ -62,6 +62,12 @@ pub struct Args {
     #[arg(long)]
     machinery: bool,
 }
+
+/// So many guests share the tests at most if nobody asks for more.
+const JOBS: usize = 4;
+
+/// For fewer tests, another guest is not worth its boot.
+const WORTH_A_GUEST: usize = 50;
 
 /// A test that writes nothing for so long hangs: each has a limit of its own that is shorter.
 const IDLE: Duration = Duration::from_secs(300);
@@ -96,153 +102,92 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
     }
     let mut summary = Summary::new();
     let mut specs = if args.host_only { Vec::new() } else { specs }.into_iter();
-    if !args.guest_only {
-        host_and_guest(ctx, specs.next(), &args.machine, filter, &mut summary);
-    }
-    for spec in specs {
-        if summary.interrupted() {
+    // The host's tests run beside the first guests.
+    let mut host = (!args.guest_only).then(|| host_part(ctx, filter));
+    while !summary.interrupted() {
+        let spec = specs.next();
+        if spec.is_none() && host.is_none() {
             break;
         }
-        let verdict = Guest::prepare(ctx, &spec)
-            .and_then(|guest| guest.tests(ctx, &args.machine, filter, &mut Standard));
-        // The other kernels still have something to tell.
-        summary.add(&guest_name(&spec), verdict);
+        // First, for it shows how far it is, and would wait for the same locks of cargo's.
+        let guests = spec.map_or_else(Vec::new, |spec| guest_parts(ctx, &spec, &args));
+        let parts = host.take().into_iter().chain(guests);
+        abreast::run(parts.collect(), || Standard, &mut summary);
     }
     Ok(summary.print())
 }
 
-/// What the summary calls it.
-fn guest_name(spec: &Spec) -> String {
-    format!("guest {spec}")
-}
-
-/// The host's tests, and a guest's at the same time.
-fn host_and_guest(
-    ctx: &Ctx,
-    spec: Option<Spec>,
-    machine: &MachineArgs,
-    filter: Option<&str>,
-    summary: &mut Summary,
-) {
-    // First, for it shows how far it is, and would wait for the same locks of cargo's.
-    let guest = spec.map(|spec| (guest_name(&spec), Guest::prepare(ctx, &spec)));
-    let held = Arc::new(Held::new(Standard));
-    let host = {
-        let (ctx, held, filter) = (ctx.clone(), Arc::clone(&held), filter.map(str::to_owned));
-        thread::spawn(move || {
-            // Of this thread and what it starts: the guest takes longer, and goes first.
-            let _ = rustix::process::nice(10);
-            let verdict = host_tests(&ctx, filter.as_deref());
-            // ^C is for the guest, too, and nobody wants to read what it said until then.
-            if !matches!(verdict, Ok(Verdict::Interrupted(_))) {
-                // Should this fail, the guest's next word does, and ends it.
-                let _ = held.release();
-            }
-            verdict
-        })
-    };
-    let guest = guest.map(|(name, guest)| {
-        let verdict = guest.and_then(|guest| guest.tests(ctx, machine, filter, &mut &*held));
-        (name, verdict)
-    });
-    if let Some((name, Ok(interrupted @ Verdict::Interrupted(_)))) = guest {
-        // The person does not wait for the host's tests, either.
-        summary.add(&name, Ok(interrupted));
-        return;
-    }
-    let host = host
-        .join()
-        .unwrap_or_else(|_| Err(anyhow!("running the host's tests panicked")));
-    let _ = held.release();
-    summary.add("host", host);
-    if let Some((name, verdict)) = guest {
-        summary.add(&name, verdict);
-    }
-}
-
-/// `cargo test`, with its output shown and read.
-fn host_tests(ctx: &Ctx, filter: Option<&str>) -> Result<Verdict> {
-    let mut command = cargo_test(ctx);
-    let colour = if io::stdout().is_terminal() {
-        "always"
-    } else {
-        "never"
-    };
-    command
-        .args(["--color", colour])
-        .args(filter)
-        .args(["--", "--color", colour]);
-    ctx.ui.command(&command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo test")?;
-    let mut output = child.stdout.take().context("cargo test has no standard output")?;
-    let mut report = Report::default();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match output.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("cannot read what cargo test says"),
-            Ok(0) => break,
-            Ok(count) => {
-                Standard.stdout(&buffer[..count])?;
-                report.feed(&buffer[..count]);
-            }
-        }
-    }
-    let status = child.wait()?;
-    let counts = report.total();
-    Ok(match (status.code(), counts.failed) {
-        (Some(0), 0) if counts.passed > 0 || filter.is_some() => Verdict::Passed(counts),
-        (Some(0), _) => Verdict::Machinery("cargo test succeeded without a result line".into()),
-        (Some(_), 1..) => Verdict::Failed(counts, None),
-        (Some(_), 0) => Verdict::Failed(counts, Some("the host's tests do not build".into())),
-        (None, _) => match status.signal() {
-            Some(signal @ SIGINT) => Verdict::Interrupted(signal),
-            _ => Verdict::Machinery(format!("cargo test ended by {status}")),
-        },
+/// The host's unit tests.
+fn host_part(ctx: &Ctx, filter: Option<&str>) -> Part {
+    let (ctx, filter) = (ctx.clone(), filter.map(str::to_owned));
+    Part::new("host".into(), move |output| {
+        // Of this thread and what it starts: guests take longer, and go first.
+        let _ = rustix::process::nice(10);
+        host_tests::run(&ctx, filter.as_deref(), output)
     })
 }
 
-/// The host's tests: those of all members. What needs the guest is not among them.
-fn cargo_test(ctx: &Ctx) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command.current_dir(&ctx.workspace).args(["test", "--workspace"]);
-    command
+/// The guests that share the tests of a kernel.
+fn guest_parts(ctx: &Ctx, spec: &Spec, args: &Args) -> Vec<Part> {
+    let name = format!("guest {spec}");
+    let guests = match Guests::prepare(ctx, spec, args) {
+        Ok(guests) => Arc::new(guests),
+        // The host, and the other kernels, still have something to tell.
+        Err(error) => return vec![Part::new(name, |_| Err(error))],
+    };
+    let count = guests.logs.len();
+    let part = |index| {
+        let (ctx, guests) = (ctx.clone(), Arc::clone(&guests));
+        let name = match count {
+            1 => name.clone(),
+            count => format!("{name}, {} of {count}", index + 1),
+        };
+        Part::new(name, move |output| guests.tests(&ctx, index, output))
+    };
+    (0..count).map(part).collect()
 }
 
-/// A guest that is ready to be started.
-struct Guest {
+/// Guests that are ready to be started, and share the tests.
+struct Guests {
     parts: Parts,
-    log: PathBuf,
+    machine: MachineArgs,
+    filter: Option<String>,
+    /// One for each.
+    logs: Vec<PathBuf>,
 }
 
-impl Guest {
-    /// Makes what it needs.
-    fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Self> {
+impl Guests {
+    /// Makes what they need.
+    fn prepare(ctx: &Ctx, spec: &Spec, args: &Args) -> Result<Self> {
         let parts = image::prepare(ctx, spec)?;
-        let log = machine::log_path(ctx, "test", &parts.kernel.name)?;
-        ctx.ui.step(&format!(
-            "guest with {}; the kernel's log is {}",
-            parts.kernel.release,
-            log.display()
-        ));
-        Ok(Guest { parts, log })
+        let filter = args.filter.clone();
+        let kernel = &parts.kernel;
+        let log = |index| machine::log_path(ctx, &format!("test{index}"), &kernel.name);
+        let logs = (1..=count(ctx, args)?).map(log).collect::<Result<Vec<_>>>()?;
+        for log in &logs {
+            ctx.ui.step(&format!(
+                "guest with {}; the kernel's log is {}",
+                kernel.release,
+                log.display()
+            ));
+        }
+        Ok(Guests {
+            parts,
+            machine: args.machine.clone(),
+            filter,
+            logs,
+        })
     }
 
     /// Boots the kernel and runs the tests' program in it.
-    fn tests(
-        &self,
-        ctx: &Ctx,
-        machine: &MachineArgs,
-        filter: Option<&str>,
-        output: &mut dyn Output,
-    ) -> Result<Verdict> {
-        let argv = ["/usr/local/bin/shmdev-tests"].into_iter().chain(filter);
+    fn tests(&self, ctx: &Ctx, index: usize, output: &mut dyn Output) -> Result<Verdict> {
+        let Guests { parts, machine, .. } = self;
+        let shard = format!("--shard={}/{}", index + 1, self.logs.len());
+        let argv = ["/usr/local/bin/shmdev-tests", &shard];
+        let argv = argv.into_iter().chain(self.filter.as_deref());
         let job = Job {
             argv: argv.map(Into::into).collect(),
-            env: machine::environment(&self.parts.kernel.name, None),
+            env: machine::environment(&parts.kernel.name, None),
             cwd: b"/".to_vec(),
             root: true,
             heartbeat: !machine.icount,
@@ -259,10 +204,21 @@ impl Guest {
             job: &job,
             limits,
             append: &[],
-            log: &self.log,
+            log: &self.logs[index],
         };
-        watch(ctx, &self.parts, machine, &watched, output)
+        watch(ctx, parts, machine, &watched, output)
     }
+}
+
+/// How many guests are to share the tests.
+fn count(ctx: &Ctx, args: &Args) -> Result<usize> {
+    if let Some(jobs) = args.jobs {
+        return Ok(jobs.into());
+    }
+    let names = names(ctx, args.filter.as_deref())?;
+    let tests = names.lines().filter(|line| line.ends_with(": test")).count();
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    Ok(processors.min(JOBS).min(1 + tests / WORTH_A_GUEST))
 }
 
 /// A job that reports as tests do.
@@ -343,22 +299,20 @@ impl Output for Reported<'_> {
 /// Prints the names of the tests. The guest's program can say them on the host.
 fn list(ctx: &Ctx, filter: Option<&str>, host: bool, guest: bool) -> Result<ExitCode> {
     if host {
-        let status = cargo_test(ctx)
-            .args(filter)
-            .args(["--", "--list"])
-            .status()
-            .context("cannot run cargo test")?;
-        if !status.success() {
-            bail!("cargo test cannot list the host's tests: {status}");
-        }
+        host_tests::list(ctx, filter)?;
     }
     if guest {
-        let program = guest_bins::build(ctx)?.tests;
-        let status = Command::new(&program).arg("--list").args(filter).status();
-        let status = status.with_context(|| format!("cannot run {}", program.display()))?;
-        if !status.success() {
-            bail!("{} cannot list the guest's tests: {status}", program.display());
-        }
+        Standard.stdout(names(ctx, filter)?.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The guest's tests, as their program lists them; it can do so on the host.
+fn names(ctx: &Ctx, filter: Option<&str>) -> Result<String> {
+    programs::output(
+        ctx,
+        Command::new(guest_bins::build(ctx)?.tests)
+            .arg("--list")
+            .args(filter),
+    )
 }
