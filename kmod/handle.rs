@@ -207,7 +207,9 @@ impl Handle {
     pub(crate) fn descriptor_closed(&self) {
         if current_process_is_exiting() {
             if let Some(segment) = self.attached() {
-                segment.locks().process_exited(self.token.get(), ProcessKey::current());
+                segment
+                    .locks()
+                    .process_exited(self.token.get(), ProcessKey::current());
             }
         }
     }

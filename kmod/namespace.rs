@@ -57,6 +57,8 @@ use kernel::{
 #[pin_data]
 pub(crate) struct Namespace {
     id: IpcId,
+    /// To be shown.
+    inode: u32,
     /// Owns the IPC namespace.
     owner: UserNamespace,
     usage: Arc<Usage>,
@@ -107,6 +109,7 @@ impl Namespace {
     /// Without segments.
     pub(crate) fn new(
         id: IpcId,
+        inode: u32,
         owner: UserNamespace,
         usage: Arc<Usage>,
         default_size: u64,
@@ -118,6 +121,7 @@ impl Namespace {
         Arc::pin_init(
             pin_init!(Self {
                 id,
+                inode,
                 owner,
                 usage,
                 default_size,
@@ -132,6 +136,11 @@ impl Namespace {
 
     pub(crate) fn id(&self) -> IpcId {
         self.id
+    }
+
+    /// The inode number, as `/proc/PID/ns/ipc` shows it.
+    pub(crate) fn inode(&self) -> u32 {
+        self.inode
     }
 
     /// The user namespace that owns it.

@@ -87,6 +87,21 @@ u64 shmdev_current_ipc_id(void)
 	return ns ? ns->ns.ns_id : 0;
 }
 
+/* As /proc/PID/ns/ipc shows it. */
+u32 shmdev_initial_ipc_inode(void);
+u32 shmdev_initial_ipc_inode(void)
+{
+	return init_ipc_ns.ns.inum;
+}
+
+u32 shmdev_current_ipc_inode(void);
+u32 shmdev_current_ipc_inode(void)
+{
+	struct ipc_namespace *ns = shmdev_current_ipc_ns();
+
+	return ns ? ns->ns.inum : 0;
+}
+
 struct user_namespace *shmdev_initial_ipc_owner(void);
 struct user_namespace *shmdev_initial_ipc_owner(void)
 {

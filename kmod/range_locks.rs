@@ -170,9 +170,8 @@ impl RangeLocks {
 
     /// Drops what a process holds or waits for through a handle.
     pub(crate) fn process_exited(&self, token: u32, process: ProcessKey) {
-        let gone = |request: &Request<Requester>| {
-            request.owner == token && request.process.key == process
-        };
+        let gone =
+            |request: &Request<Requester>| request.owner == token && request.process.key == process;
         self.table.lock().drop_requests(gone);
     }
 

@@ -13,7 +13,9 @@ use crate::{
             UserNamespace, //
         },
         ipc_ns::{
+            current_inode,
             current_owner,
+            initial_inode,
             initial_owner,
             IpcGone,
             IpcId,
@@ -90,7 +92,8 @@ impl Registry {
             }? Error),
             GFP_KERNEL,
         )?;
-        let initial = registry.new_namespace(IpcId::initial(), initial_owner()?)?;
+        let initial =
+            registry.new_namespace(IpcId::initial(), initial_inode(), initial_owner()?)?;
         initial.add_default()?;
         let entry = Entry {
             namespace: initial,
@@ -103,8 +106,8 @@ impl Registry {
         Ok(registry)
     }
 
-    fn new_namespace(&self, id: IpcId, owner: UserNamespace) -> Result<Arc<Namespace>> {
-        Namespace::new(id, owner, self.usage.clone(), self.default_size)
+    fn new_namespace(&self, id: IpcId, inode: u32, owner: UserNamespace) -> Result<Arc<Namespace>> {
+        Namespace::new(id, inode, owner, self.usage.clone(), self.default_size)
     }
 
     /// Of the current task. Fails with `ENOMEM`, and with `ESRCH` if the task is past having one.
@@ -115,7 +118,7 @@ impl Registry {
             return Ok(entry.namespace.clone());
         }
         let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-        let namespace = this.new_namespace(id, current_owner()?)?;
+        let namespace = this.new_namespace(id, current_inode(), current_owner()?)?;
         let link = Link {
             registry: this.clone(),
             id,
@@ -140,9 +143,9 @@ impl Registry {
         self.default_size
     }
 
-    /// Calls `show` for each segment, with the number of its namespace, until it returns false.
+    /// Calls `show` for each segment, with the inode number of its namespace, until it returns false.
     /// Nothing is locked meanwhile.
-    pub(crate) fn for_each_segment(&self, mut show: impl FnMut(u64, &Segment) -> bool) -> Result {
+    pub(crate) fn for_each_segment(&self, mut show: impl FnMut(u32, &Segment) -> bool) -> Result {
         let mut next = Some(IpcId::FIRST);
         while let Some(namespace) = next.and_then(|id| self.namespace_from(id)) {
             next = namespace.id().next();
@@ -153,10 +156,7 @@ impl Registry {
                 if batch.is_empty() {
                     break;
                 }
-                if !batch
-                    .iter()
-                    .all(|segment| show(namespace.id().get(), segment))
-                {
+                if !batch.iter().all(|segment| show(namespace.inode(), segment)) {
                     return Ok(());
                 }
             }

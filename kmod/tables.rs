@@ -32,7 +32,12 @@ impl Shows for Registry {
 }
 
 fn name_of(segment: &Segment) -> &str {
-    segment.name().map_or("-", Name::as_str)
+    let unnamed = if segment.is_default() {
+        "(default)"
+    } else {
+        "(anonymous)"
+    };
+    segment.name().map_or(unnamed, Name::as_str)
 }
 
 fn segments(registry: &Registry, lines: &SeqFile) {

@@ -64,6 +64,8 @@ unsafe extern "C" {
     pub(super) fn shmdev_put_user_ns(ns: *mut bindings::user_namespace);
     pub(super) fn shmdev_initial_ipc_id() -> u64;
     pub(super) fn shmdev_current_ipc_id() -> u64;
+    pub(super) fn shmdev_initial_ipc_inode() -> u32;
+    pub(super) fn shmdev_current_ipc_inode() -> u32;
     pub(super) fn shmdev_initial_ipc_owner() -> *mut bindings::user_namespace;
     pub(super) fn shmdev_current_ipc_owner() -> *mut bindings::user_namespace;
     pub(super) fn shmdev_ipc_group_new() -> *mut c_void;

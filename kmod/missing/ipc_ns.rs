@@ -49,11 +49,19 @@ impl IpcId {
             id => Ok(Self(id)),
         }
     }
+}
 
-    /// The number.
-    pub(crate) fn get(self) -> u64 {
-        self.0
-    }
+/// The inode number of the initial IPC namespace.
+pub(crate) fn initial_inode() -> u32 {
+    // SAFETY: Reads a constant.
+    unsafe { ffi::shmdev_initial_ipc_inode() }
+}
+
+/// The inode number of the current task's IPC namespace, as `/proc/PID/ns/ipc` shows it; 0 if the
+/// task is past having one. Another namespace may get it later.
+pub(crate) fn current_inode() -> u32 {
+    // SAFETY: Looks at the current task alone.
+    unsafe { ffi::shmdev_current_ipc_inode() }
 }
 
 /// The user namespace that owns the initial IPC namespace.

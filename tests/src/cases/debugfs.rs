@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::harness::tests;
@@ -101,9 +102,9 @@ pub(super) fn number(row: &Row, column: &str) -> u64 {
         .unwrap_or_else(|_| panic!("{column} is {:?}", row[column]))
 }
 
-/// The number of this process's namespace, when it is the only one.
+/// The number of this process's namespace, as `lsns` shows it.
 fn namespace() -> u64 {
-    number(&row(&segments(), "id", "0"), "ipcns")
+    std::fs::metadata("/proc/self/ns/ipc").unwrap().ino()
 }
 
 fn segments_has_a_line_for_each() {
@@ -169,7 +170,11 @@ fn segments_shows_counts_owners_and_flags() {
     assert!(["ar", "ra"].contains(&flags.as_str()), "{flags}");
     assert_eq!(row(&rows, "id", &id)["flags"], "r");
     let anonymous = Handle::creating("", 100);
-    assert_eq!(row(&segments(), "id", &anonymous.id().to_string())["name"], "-");
+    assert_eq!(
+        row(&segments(), "id", &anonymous.id().to_string())["name"],
+        "(anonymous)"
+    );
+    assert_eq!(row(&segments(), "id", "0")["name"], "(default)");
 }
 
 fn segments_of_all_namespaces_are_shown() {
@@ -186,6 +191,7 @@ fn segments_of_all_namespaces_are_shown() {
     let handle = Handle::creating("outside", 100);
     let rows = segments();
     let [inside, outside] = ["inside", "outside"].map(|text| number(&row(&rows, "name", text), "ipcns"));
+    assert_eq!(outside, namespace());
     assert_ne!(inside, outside);
     assert_eq!(number(&row(&ranges(), "name", "inside"), "ipcns"), inside);
     go.open();
