@@ -115,7 +115,8 @@ fn a_handle_passed_elsewhere_keeps_its_segment() {
     refused(handle.remove(THIS), Errno::EIDRM);
     assert_eq!(usage().1, 2 * PAGE as u64);
     drop((handle, mapping));
-    assert_eq!(usage(), (0, 0));
+    // Who takes the namespace's end may still be at it.
+    all_gone();
 }
 
 fn a_mapping_lives_on_when_the_namespace_goes() {
