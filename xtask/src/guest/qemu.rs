@@ -169,6 +169,10 @@ fn command_line(machine: &Machine) -> String {
         // Nothing to gain from calibration and from watching clocks when instructions are translated.
         line.extend(words(&["tsc=reliable", "no_timer_check"]));
     }
+    if machine.engine == Engine::Tcg && !machine.icount {
+        // Nor is there speculation to fend off. (Figures in instructions are those of a kernel that does.)
+        line.extend(words(&["mitigations=off"]));
+    }
     if machine.gdb.is_some() {
         line.extend(words(&["nokaslr"]));
     }
