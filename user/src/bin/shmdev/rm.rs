@@ -90,7 +90,7 @@ fn remove(device: &Device, target: Target<'_>, asks: bool, force: bool) -> Resul
 fn remove_seen(device: &Device, stat: &Stat, asks: bool, force: bool) -> Result {
     let wanted = !asks
         || !stat.is_attached()
-        || confirm(&question(stat)).map_err(|error| Failure::told(format_args!("ask: {error}"), 1))?;
+        || confirm(&question(stat)).map_err(|error| Failure::system("ask", &error))?;
     match wanted {
         true => remove_now(device, Target::Id(stat.id), force).map_err(|failure| rename(failure, stat)),
         false => Ok(()),

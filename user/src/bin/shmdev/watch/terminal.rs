@@ -137,8 +137,5 @@ fn end_on_signals() -> io::Result<()> {
 }
 
 fn failed(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-        _ => Failure::told(format_args!("use the terminal: {error}"), 1),
-    }
+    Failure::written("use the terminal", &error)
 }
