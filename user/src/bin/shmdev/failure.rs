@@ -48,6 +48,14 @@ impl Failure {
     pub(crate) fn output(error: io::Error) -> Self {
         Self::written("write to standard output", &error)
     }
+
+    /// The same, with this exit status.
+    pub(crate) fn exiting(self, status: u8) -> Self {
+        match self {
+            Self::Told { message, .. } => Self::Told { message, status },
+            Self::ClosedPipe => Self::ClosedPipe,
+        }
+    }
 }
 
 /// Errors of the library name their operation; nothing is to be added.
