@@ -50,8 +50,9 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::StatErrorKind::NotFound), [`Removed`](crate::StatErrorKind::Removed),
-    /// [`InvalidName`](crate::StatErrorKind::InvalidName).
+    /// [`NotFound`](crate::StatErrorKind::NotFound), [`InvalidName`](crate::StatErrorKind::InvalidName),
+    /// [`Restricted`](crate::StatErrorKind::Restricted), [`Unsupported`](crate::StatErrorKind::Unsupported).
+    /// An id finds a removed segment too, for as long as it lives on.
     pub fn stat<'a>(&self, target: impl Into<Target<'a>>) -> Result<Stat, StatError> {
         let target = target.into();
         stat(self.as_fd(), format_args!("stat {target}"), target.to_abi())
@@ -199,7 +200,7 @@ impl Segment {
         })?;
         match sys::restrict(self.as_fd(), &request) {
             Ok(()) => {
-                self.narrow(rights);
+                self.look_again();
                 Ok(())
             }
             Err(error) => {

@@ -79,9 +79,7 @@ fn remove(device: &Device, target: Target<'_>, asks: bool, force: bool) -> Resul
         Ok(stat) if stat.removed => remove_now(device, target, force),
         Ok(stat) => remove_seen(device, &stat, asks, force),
         // What is not there is told in the words of `remove`.
-        Err(error) if matches!(error.kind(), StatErrorKind::NotFound | StatErrorKind::Removed) => {
-            remove_now(device, target, force)
-        }
+        Err(error) if error.kind() == StatErrorKind::NotFound => remove_now(device, target, force),
         Err(error) => Err(error.into()),
     }
 }
