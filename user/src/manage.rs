@@ -10,10 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 
 use crate::change::{Change, Rights};
-use crate::device::Device;
+use crate::device::{Device, OpenOptions};
 use crate::error::{
-    RemoveError, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError, SetErrorKind,
-    StatError, errno,
+    OpenError, RemoveError, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError,
+    SetErrorKind, StatError, errno,
 };
 use crate::name::{NameError, OWN, Target};
 use crate::segment::Segment;
@@ -102,6 +102,24 @@ impl Device {
 }
 
 impl Segment {
+    /// All segments of this process's IPC namespace: opens `/dev/shmdev` for reading, and lists as
+    /// [`Device::list`]. To change or remove others see [`Device`].
+    ///
+    /// ```no_run
+    /// for segment in shmdev::Segment::list()? {
+    ///     let segment = segment?;
+    ///     println!("{}: {} bytes", segment.id, segment.size);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenOptions::open`]; its items as those of [`Device::list`].
+    pub fn list() -> Result<List<'static>, OpenError> {
+        Ok(List::owning(OpenOptions::new().write(false).open()?))
+    }
+
     /// The state of the segment now.
     ///
     /// The handle has then seen the generation that is returned, see [`wait_change`](Self::wait_change).

@@ -248,6 +248,8 @@ fn a_device_lists_and_changes_segments() {
         .chain(made.iter().map(|segment| segment.stat().unwrap().id))
         .collect();
     assert_eq!(ids, expected);
+    let listed: Vec<u64> = Segment::list().unwrap().map(|stat| stat.unwrap().id).collect();
+    assert_eq!(listed, expected);
     drop(made);
     device
         .set("frames-0", Change::new().uid(1000).gid(2000).mode(0o604))
