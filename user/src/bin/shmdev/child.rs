@@ -50,7 +50,7 @@ pub(crate) fn run(
     })?;
     let pid = Pid::from_raw(child.id() as i32);
     let passing = pass_on(signals, pid);
-    // Its number is its own until the next line but one; what is passed on comes before.
+    // Its number is its own until `wait`, and nothing is passed on any more by then.
     let ended = wait_for_end(pid);
     *passing.lock().unwrap_or_else(PoisonError::into_inner) = false;
     ended.map_err(|errno| wait(errno.into()))?;
