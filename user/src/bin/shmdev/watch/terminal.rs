@@ -38,6 +38,8 @@ fn look(watched: &Watched<'_>, view: &mut View) -> Result {
 }
 
 fn watch(watched: &Watched<'_>, view: &mut View, interval: Duration) -> Result {
+    // From here on a change of the size is an event; one before is seen by looking at the size after this.
+    poll(Duration::ZERO).map_err(failed)?;
     let mut next = Instant::now() + interval;
     loop {
         let (width, height) = size().map_err(failed)?;
