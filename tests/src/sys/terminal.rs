@@ -7,11 +7,15 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use super::Errno;
 use super::handle::owned;
 use super::poll::{LONG_MS, poll_for};
 use super::process::until;
+
+/// How long something may take to be shown.
+const PATIENCE: Duration = Duration::from_millis(LONG_MS as u64);
 
 /// What a program at a terminal may change of it and has to restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +100,21 @@ impl Terminal {
 
     /// All that was shown until now, once that is as it should be.
     pub(crate) fn shown(&mut self, what: &str, condition: impl Fn(&str) -> bool) -> String {
+        let give_up = Instant::now() + PATIENCE;
         loop {
             let text = String::from_utf8_lossy(&self.shown).into_owned();
             if condition(&text) {
                 return text;
             }
-            assert!(self.read(LONG_MS), "waited in vain: {what}; there is {text:?}");
+            // What is drawn again and again does not end the waiting.
+            let left = give_up.saturating_duration_since(Instant::now());
+            let more = self.read(i32::try_from(left.as_millis()).unwrap_or(i32::MAX));
+            let last = &self.shown[self.shown.len().saturating_sub(2000)..];
+            let last = String::from_utf8_lossy(last);
+            assert!(
+                more && !left.is_zero(),
+                "waited in vain: {what}; the end of it is {last:?}"
+            );
         }
     }
 
