@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::error::{OpenError, OpenErrorKind, errno};
 use crate::name::OWN;
@@ -73,8 +72,11 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`, and [`NotShmdev`](OpenErrorKind::NotShmdev) or
-    /// [`AbiMismatch`](OpenErrorKind::AbiMismatch) for what cannot be used as the device.
+    /// [`NotFound`](OpenErrorKind::NotFound), [`Denied`](OpenErrorKind::Denied),
+    /// [`NoAccess`](OpenErrorKind::NoAccess), [`NoMemory`](OpenErrorKind::NoMemory),
+    /// [`TooMany`](OpenErrorKind::TooMany), [`NoNamespaces`](OpenErrorKind::NoNamespaces), and
+    /// [`NotShmdev`](OpenErrorKind::NotShmdev) or [`AbiMismatch`](OpenErrorKind::AbiMismatch) for what cannot
+    /// be used as the device.
     pub fn open(&self) -> Result<Device, OpenError> {
         let operation = format!("open {}", self.path.display());
         match fs::OpenOptions::new()
@@ -82,14 +84,7 @@ impl OpenOptions {
             .write(self.write)
             .open(&self.path)
         {
-            Ok(file) => Device::identify(
-                file,
-                &operation,
-                Mode {
-                    read: self.read,
-                    write: self.write,
-                },
-            ),
+            Ok(file) => Device::identify(file, &operation),
             Err(error) => Err(OpenError::new(operation, error)),
         }
     }
@@ -102,13 +97,6 @@ impl OpenOptions {
     pub fn open_default(&self) -> Result<Segment, OpenError> {
         self.open()?.into_default_segment()
     }
-}
-
-/// What a handle is open for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mode {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
 }
 
 /// A handle: one opening of the device, not attached to a segment by this program.
@@ -139,7 +127,6 @@ pub(crate) struct Mode {
 pub struct Device {
     pub(crate) file: File,
     pub(crate) info: Info,
-    pub(crate) mode: Mode,
 }
 
 impl Device {
@@ -162,20 +149,13 @@ impl Device {
     /// [`NotShmdev`](OpenErrorKind::NotShmdev) or [`AbiMismatch`](OpenErrorKind::AbiMismatch) for what
     /// cannot be used as the device. The descriptor is closed then.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, OpenError> {
-        let operation = "use a received descriptor";
-        let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| OpenError::new(operation, errno.into()))?;
-        let access = OFlag::from_bits_retain(flags) & OFlag::O_ACCMODE;
-        let mode = Mode {
-            read: access != OFlag::O_WRONLY,
-            write: access != OFlag::O_RDONLY,
-        };
-        Self::identify(fd.into(), operation, mode)
+        Self::identify(fd.into(), "use a received descriptor")
     }
 
-    fn identify(file: File, operation: &str, mode: Mode) -> Result<Self, OpenError> {
+    fn identify(file: File, operation: &str) -> Result<Self, OpenError> {
         let info = sys::info(file.as_fd()).map_err(|error| OpenError::new(operation, error))?;
         if info.abi_version == ABI_VERSION {
-            return Ok(Self { file, info, mode });
+            return Ok(Self { file, info });
         }
         let versions = format!("{operation} (version {}, not {ABI_VERSION})", info.abi_version);
         Err(OpenError::refused(
@@ -185,8 +165,8 @@ impl Device {
         ))
     }
 
-    /// What the device said of itself and of this handle when it was opened: page size, features, limits,
-    /// token. [`query`](Self::query) asks again.
+    /// What the device said of itself and of this handle when it was opened or taken: page size, features,
+    /// limits, token, what can be done with it. [`query`](Self::query) asks again.
     #[must_use]
     pub fn info(&self) -> &Info {
         &self.info
@@ -201,7 +181,7 @@ impl Device {
     /// # Errors
     ///
     /// In an IPC namespace that has no default segment yet: `NoMemory`, `Limit`, `Interrupted` and
-    /// `NamespaceGone` of [`OpenErrorKind`].
+    /// `NamespaceGone` of [`OpenErrorKind`]. `Attached` while somebody else who has the handle attaches it.
     pub fn into_default_segment(self) -> Result<Segment, OpenError> {
         // `STAT` attaches a handle that has no segment to the default one.
         match sys::stat(self.as_fd(), OWN) {

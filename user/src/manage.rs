@@ -10,10 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 
 use crate::change::{Change, Rights};
-use crate::device::Device;
+use crate::device::{Device, OpenOptions};
 use crate::error::{
-    RemoveError, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError, SetErrorKind,
-    StatError, errno,
+    OpenError, RemoveError, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError,
+    SetErrorKind, StatError, errno,
 };
 use crate::name::{NameError, OWN, Target};
 use crate::segment::Segment;
@@ -50,8 +50,9 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::StatErrorKind::NotFound), [`Removed`](crate::StatErrorKind::Removed),
-    /// [`InvalidName`](crate::StatErrorKind::InvalidName).
+    /// [`NotFound`](crate::StatErrorKind::NotFound), [`InvalidName`](crate::StatErrorKind::InvalidName),
+    /// [`Restricted`](crate::StatErrorKind::Restricted), [`Unsupported`](crate::StatErrorKind::Unsupported).
+    /// An id finds a removed segment too, for as long as it lives on.
     pub fn stat<'a>(&self, target: impl Into<Target<'a>>) -> Result<Stat, StatError> {
         let target = target.into();
         stat(self.as_fd(), format_args!("stat {target}"), target.to_abi())
@@ -101,6 +102,24 @@ impl Device {
 }
 
 impl Segment {
+    /// All segments of this process's IPC namespace: opens `/dev/shmdev` for reading, and lists as
+    /// [`Device::list`]. To change or remove others see [`Device`].
+    ///
+    /// ```no_run
+    /// for segment in shmdev::Segment::list()? {
+    ///     let segment = segment?;
+    ///     println!("{}: {} bytes", segment.id, segment.size);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenOptions::open`]; its items as those of [`Device::list`].
+    pub fn list() -> Result<List<'static>, OpenError> {
+        Ok(List::owning(OpenOptions::new().write(false).open()?))
+    }
+
     /// The state of the segment now.
     ///
     /// The handle has then seen the generation that is returned, see [`wait_change`](Self::wait_change).
@@ -199,7 +218,7 @@ impl Segment {
         })?;
         match sys::restrict(self.as_fd(), &request) {
             Ok(()) => {
-                self.narrow(rights);
+                self.look_again();
                 Ok(())
             }
             Err(error) => {

@@ -121,9 +121,11 @@ impl SegmentOptions {
     /// # Errors
     ///
     /// Those of [`OpenOptions::open`], and, of [`OpenErrorKind`]:
-    /// - opening: `NoSegment`, `Removed`, `SegmentDenied`, `InvalidName`;
+    /// - opening: `NoSegment`, `Removed`, `SegmentDenied`, `InvalidName`, and for the default segment, where
+    ///   the IPC namespace has none yet, `Limit`, `NoMemory`, `Interrupted`;
     /// - creating: `Exists`, `TooSmall`, `SegmentDenied`, `InvalidName`, `InvalidSize`, `InvalidMode`,
-    ///   `IdGiven`, `Limit`, `NoMemory`, `Interrupted`.
+    ///   `IdGiven`, `Limit`, `NoMemory`, `Interrupted`;
+    /// - both: `Unsupported`.
     pub fn open<'a>(&self, target: impl Into<Target<'a>>) -> Result<Segment, OpenError> {
         let target = target.into();
         // Before the device is opened: the arguments alone are wrong.
@@ -135,7 +137,7 @@ impl SegmentOptions {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and `Attached` and `NamespaceGone`.
+    /// Of those of [`open`](Self::open) the ones about the segment, and `Attached` and `NamespaceGone`.
     pub fn open_with<'a>(&self, device: Device, target: impl Into<Target<'a>>) -> Result<Segment, OpenError> {
         self.request(Some(target.into()))?.attach(device)
     }
@@ -145,8 +147,8 @@ impl SegmentOptions {
     ///
     /// # Errors
     ///
-    /// Those of [`OpenOptions::open`], and `InvalidSize`, `InvalidMode`, `Limit`, `NoMemory` and
-    /// `Interrupted` of [`OpenErrorKind`].
+    /// Those of [`OpenOptions::open`], and `InvalidSize`, `InvalidMode`, `Limit`, `NoMemory`, `Interrupted`
+    /// and `Unsupported` of [`OpenErrorKind`].
     pub fn anonymous(&self) -> Result<Segment, OpenError> {
         let request = self.request(None)?;
         request.attach(self.device.open()?)

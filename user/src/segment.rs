@@ -11,7 +11,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use crate::change::Rights;
 use crate::deadline::Deadline;
 use crate::device::{Device, OpenOptions};
 use crate::error::{MapError, MapErrorKind, OpenError, PollError, PollErrorKind};
@@ -19,7 +18,7 @@ use crate::mapping::Mapping;
 use crate::name::{OWN, Target};
 use crate::options::SegmentOptions;
 use crate::sys;
-use crate::uapi::Info;
+use crate::uapi::{ACCESS_READ, Info};
 
 /// A handle of the device, attached to a segment.
 ///
@@ -97,8 +96,8 @@ impl Segment {
         self.created
     }
 
-    /// What the device said of itself and of this handle when it was opened: page size, features, limits,
-    /// token.
+    /// What the device said of itself and of this handle when it was opened, taken or last
+    /// [restricted](Self::restrict): page size, features, limits, token, what can be done with it.
     #[must_use]
     pub fn info(&self) -> &Info {
         self.device.info()
@@ -114,11 +113,11 @@ impl Segment {
         &self.device.file
     }
 
-    /// The kernel has taken the other rights away.
-    pub(crate) fn narrow(&mut self, rights: Rights) {
-        let mode = &mut self.device.mode;
-        mode.read &= rights != Rights::Write;
-        mode.write &= rights != Rights::Read;
+    /// Learns what the handle can do now. Asking is not known to fail; then it knows what it knew.
+    pub(crate) fn look_again(&mut self) {
+        if let Ok(info) = self.device.query() {
+            self.device.info = info;
+        }
     }
 
     /// Maps the whole segment for reading and writing. The length is the segment's size in bytes, and stays
@@ -126,8 +125,10 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`Denied`](MapErrorKind::Denied) when the handle is not open for both,
-    /// [`NoMemory`](MapErrorKind::NoMemory), [`NotPermitted`](MapErrorKind::NotPermitted).
+    /// [`Denied`](MapErrorKind::Denied) when the handle is not open for both, or was
+    /// [restricted](Self::restrict) to less or to a part; [`PastEnd`](MapErrorKind::PastEnd) when somebody
+    /// shrinks the segment meanwhile; [`NoMemory`](MapErrorKind::NoMemory),
+    /// [`NotPermitted`](MapErrorKind::NotPermitted).
     pub fn map(&self) -> Result<Mapping, MapError> {
         self.map_window(Window {
             offset: 0,
@@ -153,8 +154,9 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// As [`map`](Self::map), and [`Empty`](MapErrorKind::Empty), [`Unaligned`](MapErrorKind::Unaligned) and
-    /// [`PastEnd`](MapErrorKind::PastEnd) (the end of the last whole page).
+    /// As [`map`](Self::map), with [`Denied`](MapErrorKind::Denied) only for what is mapped;
+    /// [`Empty`](MapErrorKind::Empty), [`Unaligned`](MapErrorKind::Unaligned), and
+    /// [`PastEnd`](MapErrorKind::PastEnd) of the segment's last page.
     pub fn map_range(&self, offset: u64, len: usize) -> Result<Mapping, MapError> {
         self.map_window(Window {
             offset,
@@ -215,11 +217,11 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`Denied`](PollErrorKind::Denied) when the handle is not open for reading,
-    /// [`Gone`](PollErrorKind::Gone).
+    /// [`Denied`](PollErrorKind::Denied) when the handle is not open for reading, or was restricted to
+    /// writing; [`Gone`](PollErrorKind::Gone), [`NoMemory`](PollErrorKind::NoMemory).
     pub fn wait_change(&self, deadline: Deadline) -> Result<bool, PollError> {
         const OPERATION: &str = "wait for a change";
-        if !self.device.mode.read {
+        if self.info().access & ACCESS_READ == 0 {
             return Err(PollError::refused(OPERATION, PollErrorKind::Denied, Errno::EBADF));
         }
         loop {

@@ -3,7 +3,7 @@
 //! The state of a segment, in Rust's types, and the iterator over all of them.
 
 use std::iter::FusedIterator;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
 
 use crate::device::Device;
@@ -112,22 +112,47 @@ impl Stat {
     }
 }
 
-/// The segments of a device handle's IPC namespace, in the order of their ids: see [`Device::list`].
+/// The segments of a device handle's IPC namespace, in the order of their ids: see [`Device::list`] and
+/// [`Segment::list`](crate::Segment::list).
 ///
 /// It asks the kernel for some at a time, as they are then: segments that exist from the first
 /// [`next`](Iterator::next) to the last are seen exactly once. After an error it ends.
 #[derive(Debug)]
 #[must_use = "iterators are lazy and do nothing unless consumed"]
 pub struct List<'device> {
-    device: &'device Device,
+    device: Through<'device>,
     batch: Box<uapi::List>,
     /// Which of the batch is next.
     next: usize,
     ended: bool,
 }
 
+/// The handle that it asks through.
+#[derive(Debug)]
+enum Through<'device> {
+    Borrowed(&'device Device),
+    Owned(Device),
+}
+
+impl AsFd for Through<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Borrowed(device) => device.as_fd(),
+            Self::Owned(device) => device.as_fd(),
+        }
+    }
+}
+
 impl<'device> List<'device> {
     pub(crate) fn new(device: &'device Device) -> Self {
+        Self::through(Through::Borrowed(device))
+    }
+
+    pub(crate) fn owning(device: Device) -> Self {
+        Self::through(Through::Owned(device))
+    }
+
+    fn through(device: Through<'device>) -> Self {
         Self {
             device,
             batch: Box::new(uapi::List {

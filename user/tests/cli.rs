@@ -4,6 +4,7 @@
 //! its place.
 
 use std::fs;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -92,6 +93,28 @@ fn a_wrong_name_is_told_with_what_a_name_is() {
 }
 
 #[test]
+fn a_wrong_size_is_told_with_what_a_size_is() {
+    for (size, told) in [
+        ("1.5M", "not a whole number; examples: 4096, 0x1000, 1536K, 1MiB"),
+        ("K", "not a size; examples: 4096, 0x1000, 64K, 1MiB"),
+        ("64Q", "unknown unit \"Q\"; examples: 64K"),
+        ("16E", "too large; it must fit in 64 bits"),
+        ("0", "a segment has at least one byte"),
+    ] {
+        for args in [
+            &["create", "frames", size][..],
+            &["resize", "frames", size],
+            &["resize", "--id", "3", size],
+        ] {
+            let (status, message) = failure(args);
+            assert_eq!(status, Some(2), "{args:?}");
+            let line = format!("error: invalid value '{size}' for '<SIZE>': {told}");
+            assert!(message.starts_with(&line), "{args:?}: {message}");
+        }
+    }
+}
+
+#[test]
 fn help_names_every_subcommand() {
     let output = shmdev(&["--help"]);
     let help = String::from_utf8(output.stdout).expect("UTF-8");
@@ -125,15 +148,56 @@ fn manual_pages_are_written_for_each_subcommand() {
     }
 }
 
-#[test]
-fn a_closed_pipe_ends_it_without_a_word() {
-    let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-    drop(ours);
+/// What prints something without a device.
+const PRINTING: [&[&str]; 4] = [
+    &["completions", "bash"],
+    &["completions", "fish"],
+    &["--help"],
+    &["--version"],
+];
+
+/// Exit status and standard error, where standard output goes there.
+fn printing_to(args: &[&str], stdout: impl Into<OwnedFd>) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_shmdev"))
-        .args(["completions", "bash"])
-        .stdout(OwnedFd::from(theirs))
+        .args(args)
+        .stdout(stdout.into())
         .output()
         .expect("the command starts");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert_eq!(output.status.code(), Some(141));
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).expect("UTF-8"),
+    )
+}
+
+#[test]
+fn a_closed_pipe_ends_it_without_a_word() {
+    for args in PRINTING {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        drop(ours);
+        assert_eq!(printing_to(args, theirs), (Some(141), String::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_as_any_other_error() {
+    for args in PRINTING {
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+        let (status, message) = printing_to(args, full);
+        assert_eq!(
+            message, "shmdev: write to standard output: No space left on device (ENOSPC)\n",
+            "{args:?}"
+        );
+        assert_eq!(status, Some(1), "{args:?}");
+    }
+}
+
+#[test]
+fn manual_pages_that_cannot_be_written_are_told_with_their_directory() {
+    assert_eq!(
+        failure(&["man", "/dev/null/man"]),
+        (
+            Some(1),
+            "shmdev: write manual pages to /dev/null/man: Not a directory (ENOTDIR)\n".into()
+        )
+    );
 }

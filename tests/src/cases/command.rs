@@ -2,6 +2,7 @@
 
 //! The command `shmdev` at work: what it does to segments, what it says, and how it exits.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -25,6 +26,7 @@ tests![
     watch_tells_of_changes_and_ends_with_its_reader needs [ShmdevCommand],
     json_is_json needs [ShmdevCommand, Python] within 120,
     a_closed_pipe_ends_it_without_a_word needs [ShmdevCommand],
+    a_full_disk_is_told_as_any_other_error needs [ShmdevCommand],
 ];
 
 pub(super) fn shmdev(arguments: &str) -> Command {
@@ -334,15 +336,18 @@ watch.wait()
     remove("frames");
 }
 
+/// What prints something.
+const PRINTING: [&str; 5] = [
+    "read frames",
+    "dump frames --verbose",
+    "ls",
+    "stat frames",
+    "info",
+];
+
 fn a_closed_pipe_ends_it_without_a_word() {
     Handle::creating("frames", 1 << 20);
-    for arguments in [
-        "read frames",
-        "dump frames --verbose",
-        "ls",
-        "stat frames",
-        "info",
-    ] {
+    for arguments in PRINTING {
         let (reader, writer) = file::pipe();
         drop(reader);
         let mut command = shmdev(arguments);
@@ -355,6 +360,35 @@ fn a_closed_pipe_ends_it_without_a_word() {
         assert_eq!(
             (output.status.code(), &*complaints),
             (Some(141), ""),
+            "{arguments}"
+        );
+    }
+    remove("frames");
+}
+
+fn a_full_disk_is_told_as_any_other_error() {
+    Handle::creating("frames", 1 << 20).pwrite(b"x", 0).unwrap();
+    let others = [
+        "ls --json",
+        "stat frames --json",
+        "info --json",
+        "read frames --len 1",
+        "wait-change frames --since 0",
+        "watch --lines",
+        "watch --json",
+        "completions zsh",
+        "--help",
+    ];
+    for arguments in PRINTING.into_iter().chain(others) {
+        let mut command = shmdev(arguments);
+        command.stdout(File::options().write(true).open("/dev/full").unwrap());
+        let (status, _, complaints) = run(command);
+        assert_eq!(
+            (status, complaints.as_str()),
+            (
+                Some(1),
+                "shmdev: write to standard output: No space left on device (ENOSPC)\n"
+            ),
             "{arguments}"
         );
     }

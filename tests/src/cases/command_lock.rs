@@ -3,7 +3,7 @@
 //! `shmdev lock`, which runs a command as flock(1) does, and `shmdev create` with a command.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::command::{bad, good, run, shmdev};
 use super::refused;
@@ -15,6 +15,9 @@ tests![
     lock_ends_as_its_command_does needs [ShmdevCommand],
     lock_excludes_and_shares needs [ShmdevCommand],
     a_command_killed_under_lock_leaves_a_mark_and_the_next_is_told needs [ShmdevCommand],
+    signals_are_passed_on_from_the_command_s_very_start needs [ShmdevCommand],
+    the_range_is_held_until_the_command_ends_whatever_signal_comes needs [ShmdevCommand],
+    the_command_starts_with_the_signals_as_they_were needs [ShmdevCommand],
     create_with_a_command_lives_as_long_as_it needs [ShmdevCommand],
 ];
 
@@ -48,7 +51,7 @@ fn lock_ends_as_its_command_does() {
     handle.begin(ACCESS_READ, 150, 1, 0).unwrap();
     handle.end(ACCESS_READ, 150, 1).unwrap();
     // SIGTERM is passed on.
-    signal::terminate(child.id());
+    signal::send(child.id(), libc::SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(128 + libc::SIGTERM));
     let begun = handle.begin(ACCESS_WRITE, 0, 5000, 0).unwrap();
     assert_eq!(
@@ -102,6 +105,67 @@ fn a_command_killed_under_lock_leaves_a_mark_and_the_next_is_told() {
     assert_eq!(said, "died=1\n");
     assert!(complaints.contains("writer died"), "{complaints}");
     assert_eq!(told().0, "died=\n", "its end was a completed write");
+    remove("frames");
+}
+
+/// What `shmdev` outlives.
+const SIGNALS: [(&str, i32); 4] = [
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("TERM", libc::SIGTERM),
+    ("HUP", libc::SIGHUP),
+];
+
+/// The command's first act is to have a signal sent to `shmdev`.
+fn signals_are_passed_on_from_the_command_s_very_start() {
+    Handle::creating("frames", 100);
+    for (name, number) in SIGNALS.into_iter().cycle().take(20) {
+        let mut lock = shmdev("lock frames -- sh -c");
+        lock.arg(format!("ulimit -c 0; kill -{name} $PPID; exec sleep 600"));
+        assert_eq!(run(lock).0, Some(128 + number), "{name}");
+    }
+    remove("frames");
+}
+
+fn the_range_is_held_until_the_command_ends_whatever_signal_comes() {
+    let handle = Handle::creating("frames", 100);
+    let mut lock = shmdev("lock frames -- sh -c");
+    lock.arg(
+        "for name in INT QUIT TERM HUP; do trap \"echo $name\" $name; done; trap 'exit 3' USR1; echo $$; \
+         while :; do sleep 0.01; done",
+    );
+    let mut child = lock.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut next = || lines.next().expect("a line").unwrap();
+    let command = next().parse().unwrap();
+    for (name, number) in SIGNALS {
+        signal::send(child.id(), number);
+        assert_eq!(next(), name);
+        assert_eq!(handle.stat().unwrap().holders, 1, "{name}");
+    }
+    signal::send(command, libc::SIGUSR1);
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!((handle.stat().unwrap().holders, handle.generation()), (0, 1));
+    remove("frames");
+}
+
+fn the_command_starts_with_the_signals_as_they_were() {
+    const LOOK: &str = "grep Sig[BI] /proc/self/status";
+    Handle::creating("frames", 100);
+    let said = |script: String| {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(script);
+        let (status, said, _) = run(shell);
+        (status, said)
+    };
+    for before in ["", "env --ignore-signal=HUP --block-signal=TERM "] {
+        let without = said(format!("{before}{LOOK}"));
+        assert_eq!(without.0, Some(0));
+        assert_eq!(said(format!("{before}shmdev lock frames -- {LOOK}")), without);
+    }
+    // It is waited for also where the ends of children were ignored, which takes them away unseen.
+    let script = "env --ignore-signal=CHLD shmdev lock frames -- sh -c 'exit 7'";
+    assert_eq!(said(script.into()).0, Some(7));
     remove("frames");
 }
 

@@ -5,14 +5,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use shmdev::{
-    Access, BeginErrorKind, Change, Deadline, Device, MapErrorKind, OpenErrorKind, RemoveErrorKind,
-    ResizeErrorKind, RestrictErrorKind, Rights, Segment, SegmentOptions, SetErrorKind, StatErrorKind, Target,
-    TransferErrorKind,
+    Access, BeginErrorKind, Change, Deadline, Device, MapErrorKind, OpenErrorKind, PollErrorKind,
+    RemoveErrorKind, ResizeErrorKind, RestrictErrorKind, Rights, Segment, SegmentOptions, SetErrorKind,
+    StatErrorKind, Target, TransferErrorKind,
 };
 
 use crate::harness::tests;
 use crate::sys::identity::{OpenNode, User};
-use crate::sys::{PAGE, Process, file, usage};
+use crate::sys::{ACCESS_READ, ACCESS_WRITE, PAGE, Process, file, usage};
 
 tests![
     a_segment_is_created_found_and_removed,
@@ -21,6 +21,7 @@ tests![
     live_mappings_outlive_a_resize,
     a_restricted_handle_can_be_passed_on,
     a_passed_descriptor_becomes_a_segment,
+    a_passed_handle_knows_what_it_can_do,
     a_device_lists_and_changes_segments,
     names_that_are_none_are_refused_before_the_kernel_is_asked,
 ];
@@ -210,6 +211,33 @@ fn a_passed_descriptor_becomes_a_segment() {
     assert_eq!(error.kind(), OpenErrorKind::NotShmdev);
 }
 
+fn a_passed_handle_knows_what_it_can_do() {
+    for (rights, access) in [(Rights::Read, ACCESS_READ), (Rights::Write, ACCESS_WRITE)] {
+        let (here, there) = file::sockets();
+        let mut segment = SegmentOptions::new().size(5000).anonymous().unwrap();
+        assert_eq!(segment.info().access, ACCESS_READ | ACCESS_WRITE);
+        segment.restrict(100.., rights).unwrap();
+        file::send_fd(&here, segment.as_fd());
+        let received = Segment::try_from(file::receive_fd(&there)).unwrap();
+        for segment in [segment, received] {
+            let info = segment.info();
+            assert_eq!(
+                (info.access, info.window_start, info.restricted),
+                (access, 100, 1),
+                "{rights:?}"
+            );
+            // Who cannot read would wait for ever.
+            let changed = segment.wait_change(Deadline::Now);
+            match rights {
+                Rights::Write => assert_eq!(changed.unwrap_err().kind(), PollErrorKind::Denied),
+                _ => assert!(!changed.unwrap()),
+            }
+        }
+    }
+    let reader = SegmentOptions::new().write(false).size(1).anonymous().unwrap();
+    assert_eq!(reader.info().access, ACCESS_READ);
+}
+
 fn a_device_lists_and_changes_segments() {
     let device = Device::open().unwrap();
     let made: Vec<_> = (0..40)
@@ -220,6 +248,8 @@ fn a_device_lists_and_changes_segments() {
         .chain(made.iter().map(|segment| segment.stat().unwrap().id))
         .collect();
     assert_eq!(ids, expected);
+    let listed: Vec<u64> = Segment::list().unwrap().map(|stat| stat.unwrap().id).collect();
+    assert_eq!(listed, expected);
     drop(made);
     device
         .set("frames-0", Change::new().uid(1000).gid(2000).mode(0o604))

@@ -11,6 +11,7 @@ mod c_client;
 mod charge;
 mod command;
 mod command_lock;
+mod command_terminal;
 mod compat;
 mod compat_segments;
 mod counter;
@@ -133,6 +134,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     c_client::TESTS,
     command::TESTS,
     command_lock::TESTS,
+    command_terminal::TESTS,
     module::TESTS,
     faults::TESTS,
     faults_of_segments::TESTS,

@@ -32,7 +32,7 @@ const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
 fn how_long() -> Duration {
     let seconds = std::env::var("SHMDEV_STRESS_SECONDS")
         .ok()
-        .and_then(|text| text.parse().ok());
+        .map(|text| text.parse().expect("SHMDEV_STRESS_SECONDS, a number"));
     let debug = std::env::var("SHMDEV_KERNEL").is_ok_and(|kernel| kernel == "debug");
     Duration::from_secs(seconds.unwrap_or(if debug { 20 } else { 2 }))
 }

@@ -21,6 +21,7 @@ pub(crate) mod process;
 pub(crate) mod region;
 pub(crate) mod segments;
 pub(crate) mod signal;
+pub(crate) mod terminal;
 pub(crate) mod tracing;
 
 pub(crate) use handle::Handle;

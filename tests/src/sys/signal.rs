@@ -36,11 +36,11 @@ pub(crate) fn signal_thread(thread: i32, signal: i32) {
     assert_eq!(result, 0, "tgkill");
 }
 
-/// Asks a child to end that has not been reaped.
-pub(crate) fn terminate(child: u32) {
-    let child = i32::try_from(child).expect("a process number");
+/// Sends a signal to a process that has not been reaped.
+pub(crate) fn send(process: u32, signal: i32) {
+    let process = i32::try_from(process).expect("a process number");
     // SAFETY: the call takes integers.
-    let result = unsafe { libc::kill(child, libc::SIGTERM) };
+    let result = unsafe { libc::kill(process, signal) };
     assert_eq!(result, 0, "kill");
 }
 

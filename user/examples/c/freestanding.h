@@ -125,13 +125,18 @@ static int puts(const char *text)
 
 static void perror(const char *what)
 {
-	char number[] = ": errno 000\n";
+	char digits[12];
+	char *at = digits + sizeof(digits) - 1;
+	int left = errno_is;
 
-	number[8] = (char)('0' + errno_is / 100 % 10);
-	number[9] = (char)('0' + errno_is / 10 % 10);
-	number[10] = (char)('0' + errno_is % 10);
+	*at = 0;
+	do
+		*--at = (char)('0' + left % 10);
+	while ((left /= 10));
 	put(2, what);
-	put(2, number);
+	put(2, ": errno ");
+	put(2, at);
+	put(2, "\n");
 }
 
 int main(int argc, char **argv);

@@ -142,8 +142,12 @@ kinds! {
         Limit => "over a limit of the module: on segments, bytes of one, bytes of all or bytes a user",
         /// `ENXIO`: the IPC namespace in which the device was opened has gone.
         NamespaceGone => NAMESPACE_GONE,
-        /// `EINTR`: the caller is being killed.
+        /// `EINTR`: the caller is being killed, or a signal came while somebody else was making a segment of
+        /// that name.
         Interrupted: EINTR => "interrupted",
+        /// `EOPNOTSUPP`: in this IPC namespace, which is not the first, the device cannot be used: the kernel
+        /// does not tell it when a namespace goes.
+        NoNamespaces: EOPNOTSUPP => "the kernel has no POSIX message queues, so the device serves the first IPC namespace only",
         /// `ENOTTY`: the module is older than this crate and has no segments with names.
         Unsupported => OLD_MODULE,
     }
@@ -154,8 +158,6 @@ kinds! {
         InvalidName: ENAMETOOLONG => NAME,
         /// `ENOENT`: there is no segment of that name or id.
         NotFound: ENOENT => NO_SEGMENT,
-        /// `EIDRM`: the segment with that id was removed.
-        Removed: EIDRM => REMOVED,
         /// `EACCES`: the handle was restricted, and may ask about its own segment only.
         Restricted: EACCES => "the handle was restricted to its own segment; open the device again",
         /// `ENOTTY`: the module does not know the call.
@@ -208,8 +210,9 @@ kinds! {
         Removed: EIDRM => REMOVED,
         /// `EPERM`: the caller is neither owner nor creator and lacks `CAP_SYS_ADMIN`.
         NotOwner: EPERM => NOT_OWNER,
-        /// `EBUSY`: it would lose pages while somebody maps it.
-        Mapped: EBUSY => "it is mapped, and would lose pages; it can shrink when nothing maps it",
+        /// `EBUSY`: it would lose pages while somebody maps it, or reads or writes it at that moment; or
+        /// somebody else is resizing it.
+        Mapped: EBUSY => "it is mapped, and would lose pages, or in use at this moment; it can shrink when nothing maps it",
         /// `EACCES`: the handle was restricted.
         Restricted: EACCES => RESTRICTED,
         /// `ENOSPC`: over one of the module's limits; see [`Info`](crate::Info).

@@ -188,7 +188,8 @@ pub fn note_times(log: &Path, record: &Record) {
         .and_then(|mut log| log.write_all(note.as_bytes()));
 }
 
-/// The environment of a job: the same for everybody, but for what says how output is to look.
+/// The environment of a job: the same for everybody, but for what says how output is to look, and for how long the
+/// stress test goes on.
 pub fn environment(kernel: &str, terminal: Option<&str>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut variables = vec![
         (
@@ -206,7 +207,7 @@ pub fn environment(kernel: &str, terminal: Option<&str>) -> Vec<(Vec<u8>, Vec<u8
     if let Some(terminal) = terminal {
         variables.push(("TERM", terminal.to_owned()));
     }
-    for name in ["COLORTERM", "NO_COLOR"] {
+    for name in ["COLORTERM", "NO_COLOR", "SHMDEV_STRESS_SECONDS"] {
         if let Ok(value) = env::var(name) {
             variables.push((name, value));
         }

@@ -2,12 +2,21 @@
 
 //! Runs somebody's command while this process holds something for it, and ends as it does.
 
+#![expect(
+    unsafe_code,
+    reason = "nothing safe acts between fork and exec, or sets how a signal is taken"
+)]
+
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::errno::Errno;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::failure::{Failure, Result};
@@ -19,8 +28,8 @@ pub(crate) struct Ended {
     pub(crate) by_signal: bool,
 }
 
-/// Runs it to its end. SIGTERM and SIGHUP are passed on to it; SIGINT and SIGQUIT, which the terminal sends
-/// to both, do not end this process.
+/// Runs it to its end. From before its start this process outlives SIGINT, SIGQUIT, SIGTERM and SIGHUP, and passes
+/// them on to the command, unless the terminal sent them, which sends them to the command as well.
 pub(crate) fn run(
     program: &OsStr,
     arguments: &[OsString],
@@ -29,40 +38,69 @@ pub(crate) fn run(
     let mut command = Command::new(program);
     command.args(arguments);
     prepare(&mut command);
-    let child = command.spawn().map_err(|error| {
+    let wait = |error: io::Error| Failure::system("wait for the command", &error);
+    let signals = hold_signals(&mut command).map_err(|errno| wait(errno.into()))?;
+    let mut child = command.spawn().map_err(|error| {
         let status = if error.kind() == io::ErrorKind::NotFound {
             127
         } else {
             126
         };
-        Failure::told(format_args!("run {}: {error}", program.to_string_lossy()), status)
+        Failure::system(format_args!("run {}", program.to_string_lossy()), &error).exiting(status)
     })?;
-    let status =
-        wait(child).map_err(|error| Failure::told(format_args!("wait for the command: {error}"), 1))?;
+    let pid = Pid::from_raw(child.id() as i32);
+    let passing = pass_on(signals, pid);
+    // Its number is its own until `wait`, and nothing is passed on any more by then.
+    let ended = wait_for_end(pid);
+    *passing.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    ended.map_err(|errno| wait(errno.into()))?;
+    let status = child.wait().map_err(wait)?;
     Ok(Ended {
         code: code(status),
         by_signal: status.signal().is_some(),
     })
 }
 
-/// Waits for the command, staying alive through the signals that would end it.
-fn wait(mut child: Child) -> io::Result<ExitStatus> {
+/// Blocks the signals here, and has `command` start with the mask that was.
+fn hold_signals(command: &mut Command) -> nix::Result<SignalFd> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP]
         .into_iter()
         .collect();
-    // After the start of the child, because a blocked signal is inherited; before the thread, for the same
-    // reason.
-    signals.thread_block()?;
-    let pid = Pid::from_raw(child.id() as i32);
+    // SAFETY: no handler is installed. Where it was ignored there would be nobody to wait for.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
+    let before = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let restore = move || Ok(before.thread_set_mask()?);
+    // SAFETY: after fork it makes one system call and touches no memory but its own.
+    unsafe { command.pre_exec(restore) };
+    SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)
+}
+
+/// Passes them on for as long as what it returns says so.
+fn pass_on(signals: SignalFd, command: Pid) -> Arc<Mutex<bool>> {
+    /// `SI_KERNEL`: the terminal's, for all in its foreground.
+    const OF_TERMINAL: i32 = 0x80;
+    let passing = Arc::new(Mutex::new(true));
+    let still = Arc::clone(&passing);
     std::thread::spawn(move || {
-        while let Ok(signal) = signals.wait() {
-            // The terminal sends the other two to the command itself.
-            if matches!(signal, Signal::SIGTERM | Signal::SIGHUP) {
-                let _ = kill(pid, signal);
+        while let Ok(Some(sent)) = signals.read_signal() {
+            let still = still.lock().unwrap_or_else(PoisonError::into_inner);
+            let signal = Signal::try_from(sent.ssi_signo as i32).ok();
+            if *still && sent.ssi_code != OF_TERMINAL {
+                let _ = kill(command, signal);
             }
         }
     });
-    child.wait()
+    passing
+}
+
+/// Waits without taking the number away.
+fn wait_for_end(child: Pid) -> nix::Result<()> {
+    loop {
+        match waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 fn code(status: ExitStatus) -> u8 {

@@ -17,7 +17,8 @@ use crate::parse::{self, Owner};
 /// It is an error if there is one of that name, unless --or-open is given.
 ///
 /// With a COMMAND, runs that while holding the segment open, and ends as it does: with --auto-remove the segment
-/// is there for the command and those who open it meanwhile, and gone after the last of them, however they end.
+/// is there for the command and those who open it meanwhile, and gone after the last of them, however they end. Signals
+/// are passed on to the command, as `shmdev lock` does.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// 1 to 63 of A-Z a-z 0-9 . _ -

@@ -3,13 +3,12 @@
 //! `shmdev completions` and `shmdev man`: what is made of the command line's own description.
 
 use std::fs;
-use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, print};
 
 /// Print completions for a shell
 ///
@@ -33,16 +32,16 @@ pub(crate) struct Man {
 pub(crate) fn completions(args: &Completions) -> Result {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut crate::Args::command(), "shmdev", &mut script);
-    stdout().write_all(&script).map_err(Failure::output)
+    print(script)
 }
 
 pub(crate) fn man(args: &Man) -> Result {
     fs::create_dir_all(&args.dir)
         .and_then(|()| clap_mangen::generate_to(crate::Args::command(), &args.dir))
         .map_err(|error| {
-            Failure::told(
-                format_args!("write manual pages to {}: {error}", args.dir.display()),
-                1,
+            Failure::system(
+                format_args!("write manual pages to {}", args.dir.display()),
+                &error,
             )
         })
 }

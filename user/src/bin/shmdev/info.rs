@@ -2,14 +2,12 @@
 
 //! `shmdev info`: what the device says of itself.
 
-use std::io::{Write, stdout};
-
 use serde::Serialize;
 use shmdev::Info;
 use shmdev::uapi::{FEATURE_POLL, FEATURE_RESTRICT, FEATURE_SEGMENTS, FEATURE_SYNC};
 
 use crate::Node;
-use crate::failure::{Failure, Result};
+use crate::failure::{Result, print};
 use crate::human::size;
 use crate::report::json;
 
@@ -43,7 +41,7 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result {
         true => json(&report(&info))? + "\n",
         false => page(&info),
     };
-    stdout().write_all(text.as_bytes()).map_err(Failure::output)
+    print(text)
 }
 
 fn report(info: &Info) -> Report {

@@ -17,7 +17,11 @@ use crate::which::Which;
 /// Run a command while holding a range of a segment, as flock(1) with a file
 ///
 /// The exit status is the command's; 128 + N when signal N killed it, 126 and 127 when it could not be run
-/// or found, and 1 when the range could not be had. SIGTERM and SIGHUP are passed on to the command.
+/// or found, and 1 when the range could not be had.
+///
+/// The range is held for as long as the command runs: SIGINT, SIGQUIT, SIGTERM and SIGHUP do not end shmdev then but are
+/// passed on to the command (those of a terminal, such as Ctrl-C, it gets from the terminal). If shmdev is killed by
+/// SIGKILL or another signal, the range is given up, and the command goes on.
 ///
 /// If the command of an exclusive lock is killed by a signal, the range is left as by a writer that died: the
 /// next to take it is told, and if that is this command again, its own command finds SHMDEV_OWNER_DIED=1 in

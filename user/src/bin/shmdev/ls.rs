@@ -2,14 +2,12 @@
 
 //! `shmdev ls`: the segments, a line each.
 
-use std::io::{Write, stdout};
-
 use nix::unistd::geteuid;
 use shmdev::{Device, Stat};
 
 use crate::Node;
 use crate::accounts::Accounts;
-use crate::failure::{Failure, Result};
+use crate::failure::{Result, print};
 use crate::human::size_or_bytes;
 use crate::report::{Report, Sort, json, mode, state};
 use crate::table::{Column, left, lines, right};
@@ -74,7 +72,7 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result {
     } else {
         table(&segments, &accounts, args.bytes)
     };
-    stdout().write_all(text.as_bytes()).map_err(Failure::output)
+    print(text)
 }
 
 pub(crate) fn all(device: &Device) -> Result<Vec<Stat>> {

@@ -104,14 +104,26 @@ impl Node {
 }
 
 fn main() -> ExitCode {
-    let Args { device, command } = Args::parse();
-    match run(&Node(device), command) {
+    let done = match Args::try_parse() {
+        Ok(Args { device, command }) => run(&Node(device), command),
+        Err(answer) => say(&answer),
+    };
+    match done {
         Ok(status) => status,
         Err(Failure::ClosedPipe) => ExitCode::from(failure::SIGPIPE_STATUS),
         Err(Failure::Told { message, status }) => {
             failure::tell(message);
             ExitCode::from(status)
         }
+    }
+}
+
+/// What the parser has to say instead: help, the version, or what is wrong with the command line.
+fn say(answer: &clap::Error) -> Result<ExitCode> {
+    match answer.print() {
+        Err(error) if !answer.use_stderr() => Err(Failure::output(error)),
+        // If nobody reads standard error, there is still the exit status.
+        _ => Ok(ExitCode::from(answer.exit_code() as u8)),
     }
 }
 

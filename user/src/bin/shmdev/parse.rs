@@ -13,22 +13,27 @@ use crate::accounts::Accounts;
 /// As in GNU's tools: a letter alone or with `iB` is a power of 1024, with `B` a power of 1000. Case does
 /// not matter.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
+    const NONE: &str = "not a size; examples: 4096, 0x1000, 64K, 1MiB";
+    const TOO_LARGE: &str = "too large; it must fit in 64 bits";
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         // `from_str_radix` takes a sign.
-        return match digits.starts_with('+') {
-            true => Err("not a size".into()),
-            false => u64::from_str_radix(digits, 16).map_err(|error| error.to_string()),
-        };
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(NONE.into());
+        }
+        return u64::from_str_radix(digits, 16).map_err(|_| TOO_LARGE.into());
     }
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    if number.is_empty() {
-        return Err("not a size; examples: 4096, 0x1000, 64K, 1MiB".into());
+    match (number, unit.chars().next()) {
+        ("", _) => return Err(NONE.into()),
+        (_, Some('.' | ',')) => return Err("not a whole number; examples: 4096, 0x1000, 1536K, 1MiB".into()),
+        _ => {}
     }
-    let number: u64 = number.parse().map_err(|_| "too large")?;
+    let factor = factor(unit)?;
+    let number: Option<u64> = number.parse().ok();
     number
-        .checked_mul(factor(unit)?)
-        .ok_or_else(|| "too large".into())
+        .and_then(|number| number.checked_mul(factor))
+        .ok_or_else(|| TOO_LARGE.into())
 }
 
 /// A size of a segment: [`size`], at least 1.
@@ -85,12 +90,12 @@ fn owner_of(text: &str, accounts: &Accounts) -> Result<Owner, String> {
 }
 
 fn factor(unit: &str) -> Result<u64, String> {
-    let unit = unit.to_ascii_lowercase();
-    let (prefix, base) = match unit.as_str() {
+    let lower = unit.to_ascii_lowercase();
+    let (prefix, base) = match lower.as_str() {
         "" | "b" => return Ok(1),
-        _ if unit.ends_with("ib") => (&unit[..unit.len() - 2], 1024u64),
-        _ if unit.ends_with('b') => (&unit[..unit.len() - 1], 1000),
-        _ => (unit.as_str(), 1024),
+        _ if lower.ends_with("ib") => (&lower[..lower.len() - 2], 1024u64),
+        _ if lower.ends_with('b') => (&lower[..lower.len() - 1], 1000),
+        _ => (lower.as_str(), 1024),
     };
     let power = match prefix {
         "k" => 1,
@@ -101,7 +106,7 @@ fn factor(unit: &str) -> Result<u64, String> {
         "e" => 6,
         _ => {
             return Err(format!(
-                "unknown unit {unit:?}; known: K, M, G, T, P, E, with B or iB or without"
+                "unknown unit {unit:?}; examples: 64K, 64KiB (powers of 1024), 64KB (powers of 1000); M, G, T, P, E"
             ));
         }
     };
@@ -221,6 +226,25 @@ mod tests {
             "1µ",
         ] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_size_is_told_with_what_is_right() {
+        let told = [
+            (
+                "64 K",
+                "unknown unit \" K\"; examples: 64K, 64KiB (powers of 1024), 64KB (powers of 1000); M, G, T, P, E",
+            ),
+            ("1.5M", "not a whole number; examples: 4096, 0x1000, 1536K, 1MiB"),
+            ("-1", "not a size; examples: 4096, 0x1000, 64K, 1MiB"),
+            ("0xyz", "not a size; examples: 4096, 0x1000, 64K, 1MiB"),
+            ("16E", "too large; it must fit in 64 bits"),
+            ("99999999999999999999", "too large; it must fit in 64 bits"),
+            ("0x10000000000000000", "too large; it must fit in 64 bits"),
+        ];
+        for (text, message) in told {
+            assert_eq!(size(text), Err(message.into()), "{text}");
         }
     }
 

@@ -79,9 +79,7 @@ fn remove(device: &Device, target: Target<'_>, asks: bool, force: bool) -> Resul
         Ok(stat) if stat.removed => remove_now(device, target, force),
         Ok(stat) => remove_seen(device, &stat, asks, force),
         // What is not there is told in the words of `remove`.
-        Err(error) if matches!(error.kind(), StatErrorKind::NotFound | StatErrorKind::Removed) => {
-            remove_now(device, target, force)
-        }
+        Err(error) if error.kind() == StatErrorKind::NotFound => remove_now(device, target, force),
         Err(error) => Err(error.into()),
     }
 }
@@ -90,7 +88,7 @@ fn remove(device: &Device, target: Target<'_>, asks: bool, force: bool) -> Resul
 fn remove_seen(device: &Device, stat: &Stat, asks: bool, force: bool) -> Result {
     let wanted = !asks
         || !stat.is_attached()
-        || confirm(&question(stat)).map_err(|error| Failure::told(format_args!("ask: {error}"), 1))?;
+        || confirm(&question(stat)).map_err(|error| Failure::system("ask", &error))?;
     match wanted {
         true => remove_now(device, Target::Id(stat.id), force).map_err(|failure| rename(failure, stat)),
         false => Ok(()),

@@ -2,13 +2,11 @@
 
 //! `shmdev stat`: the state of a segment.
 
-use std::io::{Write, stdout};
-
 use shmdev::Stat;
 
 use crate::Node;
 use crate::accounts::Accounts;
-use crate::failure::{Failure, Result};
+use crate::failure::{Result, print};
 use crate::human::{count, local, size};
 use crate::report::{Report, json, mode};
 use crate::which::{Which, called};
@@ -31,7 +29,7 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result {
     } else {
         page(&stat, &accounts)
     };
-    stdout().write_all(text.as_bytes()).map_err(Failure::output)
+    print(text)
 }
 
 fn page(stat: &Stat, accounts: &Accounts) -> String {

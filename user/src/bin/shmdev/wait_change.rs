@@ -2,11 +2,10 @@
 
 //! `shmdev wait-change`: sleeps until somebody has written.
 
-use std::io::{Write, stdout};
 use std::time::Duration;
 
 use crate::Node;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, print};
 use crate::parse;
 use crate::which::Which;
 
@@ -41,5 +40,5 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result {
             ));
         }
     }
-    writeln!(stdout(), "{}", segment.stat()?.generation).map_err(Failure::output)
+    print(format!("{}\n", segment.stat()?.generation))
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result {
             Ok(0) => return Ok(()),
             Ok(read) => &buf[..read],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Failure::told(format_args!("read standard input: {error}"), 1)),
+            Err(error) => return Err(Failure::system("read standard input", &error)),
         };
         segment
             .write_all_at(block, offset)

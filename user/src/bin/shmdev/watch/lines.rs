@@ -2,7 +2,7 @@
 
 //! A line for each change: for pipes, logs and programs.
 
-use std::io::{Write, stdout};
+use std::io::stdout;
 use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use shmdev::Stat;
 use super::Watched;
 use super::changes::{Change, between, facts, label};
 use crate::accounts::Accounts;
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use crate::human::utc;
 use crate::report::{Report, json};
 
@@ -88,9 +88,5 @@ fn print(lines: impl Iterator<Item = Result<Option<String>>>) -> Result {
             text.push('\n');
         }
     }
-    let mut stdout = stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(Failure::output)
+    failure::print(text)
 }

@@ -2,7 +2,7 @@
 
 //! The terminal: keys come from it, lines go to it, and it is given back as it was, however the command ends.
 
-use std::io::{self, BufWriter, Write, stdout};
+use std::io::{self, BufWriter, StdoutLock, Write, stdout};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -38,6 +38,8 @@ fn look(watched: &Watched<'_>, view: &mut View) -> Result {
 }
 
 fn watch(watched: &Watched<'_>, view: &mut View, interval: Duration) -> Result {
+    // From here on a change of the size is an event; one before is seen by looking at the size after this.
+    poll(Duration::ZERO).map_err(failed)?;
     let mut next = Instant::now() + interval;
     loop {
         let (width, height) = size().map_err(failed)?;
@@ -102,22 +104,27 @@ struct Screen;
 
 impl Screen {
     fn take() -> io::Result<Self> {
+        // So that a signal gives back all of it, or comes first.
+        let mut out = stdout().lock();
         enable_raw_mode()?;
         let screen = Self;
-        execute!(stdout(), EnterAlternateScreen, Hide, DisableLineWrap)?;
+        execute!(out, EnterAlternateScreen, Hide, DisableLineWrap)?;
         Ok(screen)
     }
 
-    fn give_back() {
+    /// Nobody takes it, or draws, while somebody has what is returned.
+    fn give_back() -> StdoutLock<'static> {
+        let mut out = stdout().lock();
         // There is nobody to tell, and nothing else to be done.
-        let _ = execute!(stdout(), EnableLineWrap, Show, LeaveAlternateScreen);
+        let _ = execute!(out, EnableLineWrap, Show, LeaveAlternateScreen);
         let _ = disable_raw_mode();
+        out
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        Self::give_back();
+        drop(Self::give_back());
     }
 }
 
@@ -129,7 +136,7 @@ fn end_on_signals() -> io::Result<()> {
     signals.thread_block()?;
     std::thread::spawn(move || {
         if let Ok(signal) = signals.wait() {
-            Screen::give_back();
+            let _out = Screen::give_back();
             std::process::exit(128 + signal as i32);
         }
     });
@@ -137,8 +144,5 @@ fn end_on_signals() -> io::Result<()> {
 }
 
 fn failed(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-        _ => Failure::told(format_args!("use the terminal: {error}"), 1),
-    }
+    Failure::written("use the terminal", &error)
 }
