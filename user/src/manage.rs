@@ -155,7 +155,7 @@ impl Segment {
     ///
     /// Live mappings are safe: one keeps its length and its pages, whatever becomes of the segment. What was
     /// added is zero; to reach it, map again. A segment loses pages only while nobody maps it
-    /// ([`Mapped`](ResizeErrorKind::Mapped)), so no mapping ever reaches past its segment's memory.
+    /// ([`InUse`](ResizeErrorKind::InUse)), so no mapping ever reaches past its segment's memory.
     ///
     /// ```no_run
     /// # use shmdev::SegmentOptions;

@@ -116,7 +116,7 @@ fn errors_say_which_segment_and_keep_the_errno() {
     let error = made.resize(1).unwrap_err();
     assert_eq!(
         (error.kind(), error.raw_os_error()),
-        (ResizeErrorKind::Mapped, Some(libc::EBUSY))
+        (ResizeErrorKind::InUse, Some(libc::EBUSY))
     );
     let _node = OpenNode::new();
     User::new(1000, 1000).act(|| {
