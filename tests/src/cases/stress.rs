@@ -56,6 +56,7 @@ fn everything(suffering: bool) {
             let mut worker = Worker::new(worker as u64 * 1000 + life, queue, suffering);
             while stop.u32(0).load(Ordering::Relaxed) == 0 {
                 worker.step();
+                stop.u32(4).fetch_add(worker.wants.take(), Ordering::Relaxed);
             }
         })
     };
@@ -86,6 +87,8 @@ fn everything(suffering: bool) {
             "{end:?}"
         );
     }
+    let wants = stop.u32(4).load(Ordering::SeqCst);
+    assert_eq!(wants > 0, suffering, "{wants} calls had no memory");
     drop(queue);
     nothing_is_left();
     let ours: Vec<_> = log

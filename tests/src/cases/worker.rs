@@ -2,6 +2,7 @@
 
 //! A process that does one thing after the other, at random.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 
 use super::injection::Sufferer;
@@ -30,6 +31,8 @@ pub(super) struct Worker<'a> {
     home: OwnedFd,
     /// For what may fail.
     sufferer: Sufferer,
+    /// How often something was refused for want of memory.
+    pub(super) wants: Cell<u32>,
 }
 
 impl<'a> Worker<'a> {
@@ -41,6 +44,7 @@ impl<'a> Worker<'a> {
             queue,
             home: keep("ipc"),
             sufferer: Sufferer::new(suffering),
+            wants: Cell::new(0),
         }
     }
 
@@ -55,7 +59,10 @@ impl<'a> Worker<'a> {
         match self.sufferer.during(call) {
             Ok(value) => Some(value),
             Err(Errno::ENXIO) => None,
-            Err(Errno::ENOMEM | Errno::EFAULT | Errno::ENFILE) if self.sufferer.suffers() => None,
+            Err(Errno::ENOMEM | Errno::EFAULT | Errno::ENFILE) if self.sufferer.suffers() => {
+                self.wants.set(self.wants.get() + 1);
+                None
+            }
             Err(error) if refusals.contains(&error) => None,
             Err(error) => panic!("{error} is not among {refusals:?}"),
         }
