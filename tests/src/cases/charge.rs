@@ -3,12 +3,15 @@
 //! Who pays for segments: the memory cgroup of whoever creates and lets grow. A full one is ENOMEM, without a death
 //! and without a word in the log.
 
-use super::refused;
+use super::{READ, SHARED, refused};
 use crate::harness::tests;
 use crate::sys::cgroup::Group;
-use crate::sys::process::until;
+use crate::sys::limits::Limits;
+use crate::sys::process::{unshare, until};
 use crate::sys::segments::remove;
-use crate::sys::{Errno, Gate, Handle, PAGE, Process, THIS, by_name, creation, usage};
+use crate::sys::{
+    ACCESS_READ, Errno, Gate, Handle, PAGE, Process, THIS, by_id, by_name, creation, poll, usage,
+};
 
 tests![
     a_segment_is_charged_to_its_creators_cgroup needs [MemoryCgroup],
@@ -17,6 +20,7 @@ tests![
     growth_in_a_full_cgroup_is_enomem_and_changes_nothing needs [MemoryCgroup],
     any_limit_is_enomem_or_success_and_kills_nobody needs [MemoryCgroup] within 120,
     a_machine_that_is_too_small_is_enomem,
+    a_default_segment_that_does_not_fit_is_enomem needs [MemoryCgroup, IpcNamespace],
     a_creator_that_is_killed_leaves_nothing within 120,
 ];
 
@@ -131,7 +135,7 @@ fn any_limit_is_enomem_or_success_and_kills_nobody() {
 }
 
 fn a_machine_that_is_too_small_is_enomem() {
-    let limits = crate::sys::limits::Limits::with("max_total_bytes", u64::MAX);
+    let limits = Limits::with("max_total_bytes", u64::MAX);
     limits.set("max_bytes_per_uid", u64::MAX);
     let handle = Handle::rw();
     for size in [1 << 40, 1 << 39, 1 << 37] {
@@ -141,6 +145,40 @@ fn a_machine_that_is_too_small_is_enomem() {
     handle.create(creation("", 4096)).unwrap();
     refused(handle.resize(THIS, 1 << 39), Errno::ENOMEM);
     assert_eq!(usage(), (1, 4096));
+}
+
+/// Whatever would have attached to it.
+fn a_default_segment_that_does_not_fit_is_enomem() {
+    let group = Group::new("shmdev-default", "memory");
+    within(&group, || {
+        unshare(libc::CLONE_NEWIPC).unwrap();
+        let all = |handle: &Handle| {
+            [
+                handle.pread(&mut [0], 0).map(drop),
+                handle.pwrite(b"x", 0).map(drop),
+                handle.mmap(PAGE, READ, SHARED, 0).map(drop),
+                handle.seek(0, libc::SEEK_END).map(drop),
+                handle.stat().map(drop),
+                handle.restrict(0, 1, ACCESS_READ),
+                handle.begin(ACCESS_READ, 0, 1, 0).map(drop),
+                handle.attach(by_id(0)).map(drop),
+            ]
+        };
+        // All that this process itself needs is charged before there is a limit.
+        let (handle, limits) = (Handle::rw(), Limits::with("max_segments", 0));
+        assert_eq!(all(&handle), [Err(Errno::ENOSPC); 8]);
+        assert_eq!(poll::poll(&handle, 0), libc::POLLERR);
+        drop(limits);
+        group.set("memory.max", &MIB.to_string());
+        assert_eq!(all(&handle), [Err(Errno::ENOMEM); 8]);
+        assert_eq!(poll::poll(&handle, 0), libc::POLLERR);
+        assert_eq!((usage(), handle.fdinfo().len()), ((0, 0), 1));
+        group.set("memory.max", "max");
+        handle.pread(&mut [0], 0).expect("there is room for it");
+    })
+    .join();
+    assert_eq!(group.field("memory.events", "oom_kill"), 0);
+    until("the namespace is gone", || usage() == (0, 0));
 }
 
 /// Killed while it creates or lets grow something large: EINTR, if there were anybody left to be told.

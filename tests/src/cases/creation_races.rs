@@ -4,12 +4,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::{READ, SHARED, refused};
 use crate::harness::tests;
 use crate::sys::process::{End, until};
-use crate::sys::segments::remove;
+use crate::sys::segments::{name, remove};
 use crate::sys::{
-    CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE, Process, Region, STATUS_CREATED, THIS, by_name, creation,
-    signal, usage,
+    ACCESS_READ, CREATE_EXCLUSIVE, Create, Errno, Gate, Handle, PAGE, Process, Region, Result,
+    STATUS_CREATED, THIS, by_id, by_name, creation, poll, signal, usage,
 };
 
 tests![
@@ -20,6 +21,10 @@ tests![
     threads_attach_one_handle_once,
     using_a_handle_while_it_is_being_attached_is_ebusy_or_either_segment,
     a_signal_while_somebody_else_creates_it_is_eintr_or_restarted within 120,
+    a_handle_that_is_being_attached_is_ebusy within 120,
+    who_waits_for_a_creator_gets_eintr within 120,
+    who_waits_for_a_creator_goes_on_with_sa_restart within 120,
+    who_waits_for_a_creator_that_is_killed_creates_it within 120,
 ];
 
 const PROCESSES: usize = 16;
@@ -259,4 +264,110 @@ fn a_signal_while_somebody_else_creates_it_is_eintr_or_restarted() {
         );
         assert_eq!(usage(), (0, 0));
     }
+}
+
+/// So large that making it takes its time.
+const LARGE: u64 = 64 << 20;
+
+/// Whether somebody is at making it: its memory counts, and nobody finds it.
+fn is_being_made() -> bool {
+    usage().0 == 1 && Handle::rw().stat_of(by_name("frames")) == Err(Errno::ENOENT)
+}
+
+/// For whatever would attach it, or needs what it is attached to.
+fn a_handle_that_is_being_attached_is_ebusy() {
+    for _ in 0..100 {
+        let handle = Handle::rw();
+        let (outcomes, polled, in_time) = std::thread::scope(|scope| {
+            let maker = scope.spawn(|| handle.create(creation("frames", LARGE)).map(drop));
+            until("it is being made", || maker.is_finished() || is_being_made());
+            let outcomes = [
+                handle.pread(&mut [0], 0).map(drop),
+                handle.mmap(PAGE, READ, SHARED, 0).map(drop),
+                handle.seek(0, libc::SEEK_END).map(drop),
+                handle.stat().map(drop),
+                handle.begin(ACCESS_READ, 0, 1, 0).map(drop),
+                handle.restrict(0, 1, ACCESS_READ),
+                handle.create(creation("", 100)).map(drop),
+                handle.attach(by_id(0)).map(drop),
+            ];
+            (outcomes, poll::poll(&handle, 0), is_being_made())
+        });
+        let attached = handle.stat().unwrap().target.name;
+        if in_time {
+            assert_eq!((outcomes, polled), ([Err(Errno::EBUSY); 8], libc::POLLERR));
+            assert_eq!(attached, name("frames"));
+        }
+        let _ = handle.remove(by_name("frames"));
+        if in_time {
+            return;
+        }
+    }
+    panic!("it was never seen to be made");
+}
+
+/// Lets one process make a segment and another wait for it, then signals one of them. Returns what the one who waited
+/// was told. Starts over when the first has made it before the signal came.
+fn signalled_meanwhile(flags: i32, signal: impl Fn(&Process, &Process)) -> Result<u32> {
+    for _ in 0..100 {
+        let (ready, go, told) = (Gate::new(), Gate::new(), Region::shared(PAGE));
+        let waiter = Process::fork(|| {
+            signal::catch(libc::SIGUSR1, flags);
+            let handle = Handle::rw();
+            ready.open();
+            go.pass();
+            let (outcome, status) = match handle.create(creation("frames", LARGE)) {
+                Ok(made) => (0, made.status),
+                Err(error) => (error as u32, 0),
+            };
+            told.u32(0).store(outcome, Ordering::SeqCst);
+            told.u32(4).store(status, Ordering::SeqCst);
+            assert_eq!(handle.fdinfo().len() > 1, outcome == 0, "attached, or not");
+        });
+        ready.pass();
+        let mut maker = Process::fork(|| drop(Handle::creating("frames", LARGE)));
+        let mut end = None;
+        until("it is being made", || {
+            end = maker.ended();
+            end.is_some() || is_being_made()
+        });
+        go.open();
+        until("somebody waits for it", || {
+            waiter.sleeps_in(libc::SYS_ioctl) || !is_being_made()
+        });
+        let mut in_time = false;
+        if end.is_none() {
+            let waits = waiter.sleeps_in(libc::SYS_ioctl);
+            signal(&maker, &waiter);
+            in_time = waits && is_being_made();
+            maker.wait();
+        }
+        waiter.join();
+        remove("frames");
+        assert_eq!(usage(), (0, 0));
+        if in_time {
+            let [outcome, status] = [0, 4].map(|place| told.u32(place).load(Ordering::SeqCst));
+            return match outcome {
+                0 => Ok(status),
+                error => Err(Errno::from_raw(error as i32)),
+            };
+        }
+    }
+    panic!("nobody was ever seen to wait");
+}
+
+fn who_waits_for_a_creator_gets_eintr() {
+    let told = signalled_meanwhile(0, |_, waiter| waiter.signal(libc::SIGUSR1));
+    refused(told, Errno::EINTR);
+}
+
+fn who_waits_for_a_creator_goes_on_with_sa_restart() {
+    let told = signalled_meanwhile(libc::SA_RESTART, |_, waiter| waiter.signal(libc::SIGUSR1));
+    assert_eq!(told, Ok(0), "the other one made it");
+}
+
+/// Else it would be made, and stay: as it may when the signal comes at the very end.
+fn who_waits_for_a_creator_that_is_killed_creates_it() {
+    let told = || signalled_meanwhile(0, |maker, _| maker.signal(libc::SIGKILL));
+    assert!((0..10).any(|_| told() == Ok(STATUS_CREATED)));
 }

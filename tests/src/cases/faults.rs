@@ -2,18 +2,12 @@
 
 //! Fault injection: each allocation and each copy that a call makes fails once, one after the other, until the call
 //! makes it through. Each failure must be an errno of the contract, and change nothing.
-//!
-//! A number in `/proc/thread-self/fail-nth` counts down with each call that can be made to fail; the one that takes
-//! it to zero fails. A number that is not used up says that the sweep is through.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
+use super::injection::{Spared, allowed, every, sweep, sweep_after};
 use super::{READ, SHARED, WRITE, refused};
 use crate::harness::tests;
 use crate::sys::module::{self, Reloaded};
-use crate::sys::{ACCESS_READ, ACCESS_WRITE, Errno, Handle, PAGE, Process, Result, SIZE, Stat, in_ms, poll};
+use crate::sys::{ACCESS_READ, ACCESS_WRITE, Errno, Handle, PAGE, Process, SIZE, Stat, in_ms, poll};
 
 tests![
     open_and_attach_survive_failures needs [FaultInjection] within 120,
@@ -23,127 +17,9 @@ tests![
     sync_survives_failures needs [FaultInjection] within 120,
     a_sync_that_waits_survives_failures needs [FaultInjection] within 120,
     read_and_write_survive_failures needs [FaultInjection] within 120,
-    poll_and_fdinfo_survive_failures needs [FaultInjection] within 120,
+    fdinfo_survives_failures needs [FaultInjection] within 120,
     loading_survives_failures needs [FaultInjection, ModuleFile] within 400,
 ];
-
-/// Makes the allocations that matter eligible (by default, those that may sleep are not), without a word in the log.
-fn arm() -> File {
-    for (kind, knobs) in [
-        ("failslab", &["ignore-gfp-wait"][..]),
-        ("fail_page_alloc", &["ignore-gfp-wait", "ignore-gfp-highmem"][..]),
-        ("fail_usercopy", &[][..]),
-    ] {
-        let folder = Path::new("/sys/kernel/debug").join(kind);
-        if !folder.exists() {
-            continue;
-        }
-        std::fs::write(folder.join("verbose"), "0").unwrap();
-        for knob in knobs {
-            std::fs::write(folder.join(knob), "N").unwrap();
-        }
-        if kind == "fail_page_alloc" {
-            std::fs::write(folder.join("min-order"), "0").unwrap();
-        }
-    }
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/proc/thread-self/fail-nth")
-        .unwrap()
-}
-
-/// Where nothing is injected, until this is dropped: in what a function of the kernel's calls.
-struct Spared;
-
-impl Spared {
-    fn below(function: &str) -> Spared {
-        let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap();
-        let mut addresses = Vec::new();
-        let mut start = None;
-        for line in symbols.lines() {
-            let mut words = line.split(' ');
-            let address = words.next().and_then(|word| u64::from_str_radix(word, 16).ok());
-            if words.nth(1) == Some(function) {
-                start = address;
-            }
-            addresses.extend(address);
-        }
-        // A kernel without the function makes nothing there.
-        if let Some(start) = start {
-            let end = addresses.into_iter().filter(|&address| address > start).min();
-            Spared::set(start, end.expect("a function is not the last symbol"));
-        }
-        Spared
-    }
-
-    fn set(start: u64, end: u64) {
-        for kind in ["failslab", "fail_page_alloc", "fail_usercopy"] {
-            let folder = Path::new("/sys/kernel/debug").join(kind);
-            for (knob, value) in [("reject-start", start), ("reject-end", end)] {
-                if folder.join(knob).exists() {
-                    std::fs::write(folder.join(knob), format!("{value:#x}")).unwrap();
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Spared {
-    fn drop(&mut self) {
-        Spared::set(0, 0);
-    }
-}
-
-/// Calls `body` with its first, second, ... failure injected. `check` looks at each outcome.
-fn sweep<T>(step: impl Fn(u32) -> u32, mut body: impl FnMut() -> T, check: impl FnMut(T)) {
-    sweep_after(step, || (), |()| body(), check);
-}
-
-/// As [`sweep`], with what `prepare` makes each time before: nothing is injected there.
-pub(super) fn sweep_after<P, T>(
-    step: impl Fn(u32) -> u32,
-    mut prepare: impl FnMut() -> P,
-    mut body: impl FnMut(P) -> T,
-    mut check: impl FnMut(T),
-) {
-    let knob = arm();
-    let mut nth = 1;
-    loop {
-        let prepared = prepare();
-        knob.write_all_at(nth.to_string().as_bytes(), 0).unwrap();
-        let outcome = body(prepared);
-        let mut text = [0; 16];
-        // Reading may itself be what fails: then the number was not used up before.
-        let left = knob
-            .read_at(&mut text, 0)
-            .map(|_| text[0] != b'0')
-            .unwrap_or(true);
-        while knob.write_all_at(b"0", 0).is_err() {}
-        check(outcome);
-        if left {
-            assert!(nth > 1, "nothing was made to fail");
-            return;
-        }
-        nth = step(nth);
-        assert!(nth < 100_000, "the sweep does not end");
-    }
-}
-
-/// Each in turn.
-pub(super) fn every(nth: u32) -> u32 {
-    nth + 1
-}
-
-/// Whether an outcome is a success or one of these errnos.
-#[track_caller]
-pub(super) fn allowed<T>(outcome: Result<T>, errnos: &[Errno]) -> Option<T> {
-    match outcome {
-        Ok(value) => Some(value),
-        Err(error) if errnos.contains(&error) => None,
-        Err(error) => panic!("{error:?} is not among {errnos:?}"),
-    }
-}
 
 /// What must not have changed after a failure.
 fn counts(stat: Stat) -> (u64, u64, u32, u32) {
@@ -152,6 +28,7 @@ fn counts(stat: Stat) -> (u64, u64, u32, u32) {
 
 fn open_and_attach_survive_failures() {
     let observer = Handle::rw();
+    let mut failed = false;
     sweep(
         every,
         || {
@@ -159,11 +36,13 @@ fn open_and_attach_survive_failures() {
             handle.stat().map(drop)
         },
         |outcome| {
+            failed |= outcome == Err(Errno::ENOMEM);
             // ENFILE is what the kernel says when it has no memory for a file.
             allowed(outcome, &[Errno::ENOMEM, Errno::EFAULT, Errno::ENFILE]);
             assert_eq!(counts(observer.stat().unwrap()), (0, 1, 0, 0));
         },
     );
+    assert!(failed, "a handle needs memory");
 }
 
 fn mmap_survives_failures() {
@@ -236,6 +115,25 @@ fn fork_survives_failures() {
 fn sync_survives_failures() {
     let handle = Handle::rw();
     let observer = Handle::rw();
+    // The first one of a handle needs memory for sure: the process is watched from then on.
+    let mut failed = false;
+    sweep_after(
+        every,
+        || {
+            let fresh = Handle::rw();
+            fresh.stat().unwrap();
+            fresh
+        },
+        |fresh| (fresh.begin(ACCESS_READ, 0, 8, 0), fresh),
+        |(outcome, fresh)| {
+            failed |= outcome == Err(Errno::ENOMEM);
+            let begun = allowed(outcome, &[Errno::ENOMEM, Errno::EFAULT]).is_some();
+            assert_eq!(observer.stat().unwrap().holders, u32::from(begun));
+            drop(fresh);
+            assert_eq!(counts(observer.stat().unwrap()), (0, 1, 0, 0));
+        },
+    );
+    assert!(failed, "nothing was refused");
     for access in [ACCESS_READ, ACCESS_WRITE] {
         sweep(
             every,
@@ -305,7 +203,7 @@ fn read_and_write_survive_failures() {
     );
 }
 
-fn poll_and_fdinfo_survive_failures() {
+fn fdinfo_survives_failures() {
     let handle = Handle::rw();
     let path = format!("/proc/self/fdinfo/{}", handle.fd());
     handle.stat().unwrap();

@@ -3,14 +3,14 @@
 //! Fault injection into the calls about segments: each allocation and each copy fails once. Nothing counts afterwards
 //! that is not there, and what is there works.
 
-use super::faults::{allowed, every, sweep_after};
+use super::injection::{allowed, every, sweep_after};
 use super::{READ, SHARED, WRITE};
 use crate::harness::tests;
 use crate::sys::process::{unshare, until};
 use crate::sys::segments::remove;
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, Create, Errno, Handle, PAGE, Process, Result, THIS,
-    Target, by_id, by_name, creation, usage,
+    Target, by_id, by_name, creation, poll, usage,
 };
 
 tests![
@@ -23,6 +23,7 @@ tests![
     listing_survives_failures needs [FaultInjection] within 120,
     restricting_survives_failures needs [FaultInjection] within 120,
     mapping_and_forking_survive_failures needs [FaultInjection] within 120,
+    the_first_poll_of_a_namespace_survives_failures needs [FaultInjection, IpcNamespace] within 240,
     a_new_namespace_survives_failures needs [FaultInjection, IpcNamespace] within 240,
     debugfs_survives_failures needs [FaultInjection, Debugfs] within 120,
 ];
@@ -209,16 +210,19 @@ fn growing_and_shrinking_survive_failures() {
 
 fn listing_survives_failures() {
     let handles: Vec<_> = (0..20).map(|_| Handle::creating("", 100)).collect();
+    let mut failed = false;
     sweep_after(
         every,
         || (),
         |()| handles[0].list_from(0),
         |outcome| {
+            failed |= outcome == Err(Errno::ENOMEM);
             if let Some((_, stats)) = allowed(outcome, FAILED) {
                 assert_eq!(stats.len(), 16);
             }
         },
     );
+    assert!(failed, "an answer needs memory");
     assert_eq!(usage(), (20, 20 * SMALL));
 }
 
@@ -266,20 +270,53 @@ fn mapping_and_forking_survive_failures() {
     remove("frames");
 }
 
+/// It makes the default segment, and `poll` has no errno to say that it cannot.
+fn the_first_poll_of_a_namespace_survives_failures() {
+    Process::fork(|| {
+        let mut failed = false;
+        sweep_after(
+            every,
+            || {
+                unshare(libc::CLONE_NEWIPC).unwrap();
+                Handle::rw()
+            },
+            |handle| (poll::try_poll(&handle, libc::POLLIN | libc::POLLOUT, 0), handle),
+            |(outcome, handle)| {
+                match allowed(outcome, FAILED) {
+                    Some(libc::POLLERR) => {
+                        failed = true;
+                        assert_eq!(handle.fdinfo().len(), 1, "attached to nothing");
+                    }
+                    events => assert!(matches!(events, None | Some(libc::POLLOUT)), "{events:?}"),
+                }
+                assert_eq!(poll::poll(&handle, 0), libc::POLLOUT, "now that nothing fails");
+                assert_eq!(handle.stat().unwrap().handles, 1);
+            },
+        );
+        assert!(failed, "the default segment needs memory");
+    })
+    .join();
+    until("the namespaces are gone", || usage() == (0, 0));
+}
+
 /// The first use of a namespace needs more than any other: it is noted, and watched for its end.
 fn a_new_namespace_survives_failures() {
-    let uses: [fn(&Handle) -> Result<()>; 3] = [
+    let uses: [fn(&Handle) -> Result<()>; 5] = [
         |handle| handle.pread(&mut [0], 0).map(drop),
         |handle| handle.create(creation("frames", 100)).map(drop),
         |handle| handle.attach(by_id(0)).map(drop),
+        |handle| handle.stat().map(drop),
+        |handle| handle.begin(ACCESS_READ, 0, 1, 0).map(drop),
     ];
     Process::fork(|| {
         for use_it in uses {
+            let mut failed = false;
             sweep_after(
                 every,
                 || unshare(libc::CLONE_NEWIPC).unwrap(),
                 |()| -> Result<()> { use_it(&Handle::open(libc::O_RDWR)?) },
                 |outcome| {
+                    failed |= outcome == Err(Errno::ENOMEM);
                     allowed(outcome, &[Errno::ENOMEM, Errno::EFAULT, Errno::ENFILE]);
                     // It works all the same, now that nothing fails.
                     let handle = Handle::rw();
@@ -288,6 +325,7 @@ fn a_new_namespace_survives_failures() {
                     handle.end(ACCESS_WRITE, 0, 1).unwrap();
                 },
             );
+            assert!(failed, "a namespace needs memory");
         }
     })
     .join();

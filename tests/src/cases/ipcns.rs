@@ -6,6 +6,7 @@ use super::{READ, SHARED, refused};
 use crate::harness::tests;
 use crate::sys::limits::Limits;
 use crate::sys::namespace::in_ipc_namespace;
+use crate::sys::poll::{self, Epoll, LONG_MS};
 use crate::sys::process::{unshare, until};
 use crate::sys::segments::{name, remove};
 use crate::sys::{
@@ -21,6 +22,7 @@ tests![
     a_default_segment_over_the_limit_is_enospc needs [IpcNamespace],
     first_users_at_the_limit_share_one_default_segment needs [IpcNamespace],
     the_default_segment_of_a_namespace_counts needs [IpcNamespace],
+    a_handle_that_cannot_be_attached_polls_as_an_error needs [IpcNamespace],
 ];
 
 /// Waits until everything of other namespaces has gone.
@@ -192,5 +194,28 @@ fn the_default_segment_of_a_namespace_counts() {
     assert_eq!(usage(), (1, SIZE as u64), "seen from outside, too");
     go.open();
     child.join();
+    all_gone();
+}
+
+/// And nobody sleeps on it: there is nothing that would wake them.
+fn a_handle_that_cannot_be_attached_polls_as_an_error() {
+    let limits = Limits::with("max_segments", 0);
+    in_ipc_namespace(|| {
+        for handle in [Handle::rw(), Handle::ro(), Handle::wo()] {
+            for events in [libc::POLLIN, libc::POLLOUT, libc::POLLPRI, 0] {
+                assert_eq!(poll::poll_for(&handle, events, LONG_MS), libc::POLLERR);
+            }
+            let epoll = Epoll::watching(&handle, libc::EPOLLIN);
+            assert_eq!(epoll.wait(LONG_MS), libc::EPOLLERR);
+            assert_eq!(poll::select(&handle, LONG_MS), (true, true));
+            assert_eq!(handle.fdinfo().len(), 1, "attached to nothing");
+        }
+        limits.set("max_segments", 1);
+        let (handle, other) = (Handle::ro(), Handle::rw());
+        assert_eq!(poll::poll(&handle, 0), 0, "there is room for it");
+        other.pwrite(b"x", 0).unwrap();
+        assert_eq!(poll::poll(&handle, LONG_MS), libc::POLLIN);
+    })
+    .join();
     all_gone();
 }

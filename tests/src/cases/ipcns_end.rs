@@ -9,10 +9,12 @@ use super::{READ, SHARED, WRITE, refused};
 use crate::harness::tests;
 use crate::sys::module::{self, Reloaded};
 use crate::sys::namespace::{Mounted, enter, in_ipc_namespace, keep};
+use crate::sys::poll::LONG_MS;
 use crate::sys::process::{park, unshare, until};
+use crate::sys::segments::name;
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, Errno, Gate, Handle, PAGE, Process, SEGMENT_REMOVED, SIZE, THIS, by_id,
-    by_name, creation, file, usage,
+    by_name, creation, file, poll, usage,
 };
 
 tests![
@@ -23,6 +25,7 @@ tests![
     a_handle_passed_elsewhere_keeps_its_segment needs [IpcNamespace],
     a_mapping_lives_on_when_the_namespace_goes needs [IpcNamespace],
     attaching_when_the_namespace_has_gone_is_enxio needs [IpcNamespace],
+    what_is_left_of_a_namespace_is_seen_through_its_handles needs [IpcNamespace],
     many_namespaces_come_and_go needs [IpcNamespace] within 120,
     creation_races_with_the_end_of_the_namespace needs [IpcNamespace] within 120,
     unloading_while_a_namespace_has_segments_is_safe needs [IpcNamespace, ModuleFile],
@@ -166,9 +169,61 @@ fn attaching_when_the_namespace_has_gone_is_enxio() {
         refused(handle.stat(), Errno::ENXIO);
         refused(handle.begin(ACCESS_READ, 0, 1, 0), Errno::ENXIO);
         refused(handle.restrict(0, 1, ACCESS_READ), Errno::ENXIO);
+        assert_eq!(poll::poll(handle, LONG_MS), libc::POLLERR);
         handle.info().expect("that is about no segment");
         assert_eq!(handle.fdinfo().len(), 1);
     }
+    assert_eq!(usage(), (0, 0));
+}
+
+/// What handles are attached to is there by its number, and removed.
+fn what_is_left_of_a_namespace_is_seen_through_its_handles() {
+    let (here, there) = file::sockets();
+    in_ipc_namespace(|| {
+        let default = Handle::rw();
+        default.pwrite(b"x", 0).unwrap();
+        let used = Handle::creating("used", 5000);
+        assert_eq!(Handle::creating("unused", 100).id(), used.id() + 1);
+        for handle in [default, used, Handle::creating("", 100), Handle::rw()] {
+            file::send_fd(&there, handle);
+        }
+    })
+    .join();
+    let [default, used, anonymous, free] = [(); 4].map(|()| Handle::from(file::receive_fd(&here)));
+    until("the namespace has gone", || {
+        used.stat().unwrap().flags & SEGMENT_REMOVED != 0
+    });
+    let (first, unused, last) = (used.id(), used.id() + 1, anonymous.id());
+    let stats = free.list().unwrap();
+    let listed: Vec<_> = stats.iter().map(|stat| stat.target.id).collect();
+    assert_eq!(listed, [0, first, last]);
+    for stat in stats {
+        assert_ne!(stat.flags & SEGMENT_REMOVED, 0, "{stat:?}");
+        assert_eq!(free.stat_of(by_id(stat.target.id)), Ok(stat));
+    }
+    assert_eq!(free.stat_of(by_id(first)).unwrap().target.name, name("used"));
+    refused(free.stat(), Errno::ENXIO);
+    for handle in [&free, &used] {
+        for (target, errno) in [
+            (by_name("used"), Errno::ENOENT),
+            (by_id(unused), Errno::ENOENT),
+            (by_id(first), Errno::EIDRM),
+            (by_id(last), Errno::EIDRM),
+            (by_id(0), Errno::EIDRM),
+        ] {
+            if errno == Errno::ENOENT {
+                refused(handle.stat_of(target), errno);
+            }
+            refused(handle.set_mode(target, 0o666), errno);
+            refused(handle.resize(target, 100), errno);
+            refused(handle.remove(target), errno);
+        }
+    }
+    used.resize(THIS, 100).expect("what is attached goes on");
+    used.set_mode(THIS, 0o640).unwrap();
+    drop((default, used, anonymous));
+    assert_eq!(free.list().unwrap(), []);
+    refused(free.stat_of(by_id(0)), Errno::ENOENT);
     assert_eq!(usage(), (0, 0));
 }
 

@@ -27,6 +27,7 @@ mod fdinfo;
 mod fork;
 mod hostile;
 mod info;
+mod injection;
 mod io;
 mod ipcns;
 mod ipcns_end;
@@ -68,6 +69,7 @@ mod tracepoints;
 mod userns;
 mod wait;
 mod window;
+mod worker;
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -19,6 +19,8 @@ tests![
     ranges_are_taken_meanwhile,
     threads_resize_through_one_handle,
     what_is_being_read_or_written_does_not_shrink,
+    the_second_of_two_at_once_is_ebusy within 120,
+    one_that_is_killed_changes_nothing within 120,
 ];
 
 const PAGES: u64 = 16;
@@ -183,4 +185,51 @@ fn what_is_being_read_or_written_does_not_shrink() {
         handle.resize(THIS, LARGE).expect("nor hinders it to grow");
     }
     remove("frames");
+}
+
+/// So much that having it takes its time.
+const LARGE: u64 = 64 << 20;
+
+/// Lets a process make a segment large, and calls `meanwhile` until it was called while that was under way. What it
+/// grows by counts before it is there.
+fn while_one_grows<T>(meanwhile: impl Fn(&Handle, &Process) -> T) -> (T, Handle) {
+    for _ in 0..100 {
+        let handle = Handle::creating("", SMALL);
+        let mut process = Process::fork(|| handle.resize(THIS, LARGE).unwrap());
+        let mut end = None;
+        until("it grows", || {
+            end = process.ended();
+            end.is_some() || usage().1 == LARGE
+        });
+        let outcome = meanwhile(&handle, &process);
+        let in_time = handle.stat().unwrap().size == SMALL;
+        if end.is_none() {
+            process.wait();
+        }
+        if in_time {
+            return (outcome, handle);
+        }
+    }
+    panic!("it was never seen to grow still afterwards");
+}
+
+fn the_second_of_two_at_once_is_ebusy() {
+    for size in [2 * SMALL, SMALL, 1] {
+        let (outcome, handle) = while_one_grows(|handle, _| handle.resize(THIS, size));
+        refused(outcome, Errno::EBUSY);
+        assert_eq!((handle.stat().unwrap().size, usage()), (LARGE, (1, LARGE)));
+        handle.resize(THIS, size).expect("nobody else is at it");
+    }
+}
+
+/// Unless the signal comes at the very end.
+fn one_that_is_killed_changes_nothing() {
+    let sizes = (0..10).map(|_| {
+        let ((), handle) = while_one_grows(|_, process| process.signal(libc::SIGKILL));
+        let size = handle.stat().unwrap().size;
+        assert_eq!(usage(), (1, size));
+        handle.resize(THIS, 2 * SMALL).expect("nobody is at it any more");
+        size
+    });
+    assert!(sizes.into_iter().any(|size| size == SMALL));
 }

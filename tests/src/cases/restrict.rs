@@ -38,8 +38,9 @@ tests![
     reopening_gives_a_fresh_handle_and_needs_the_node,
 ];
 
-const ALL: u64 = u64::MAX;
-const BOTH: u32 = ACCESS_READ | ACCESS_WRITE;
+/// As a length: to the end, wherever that will be.
+pub(super) const ALL: u64 = u64::MAX;
+pub(super) const BOTH: u32 = ACCESS_READ | ACCESS_WRITE;
 
 /// A new segment with some bytes in it, and a handle of it that is restricted to this access.
 fn restricted(access: u32) -> Handle {

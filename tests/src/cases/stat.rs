@@ -27,6 +27,8 @@ tests![
     a_mapping_makes_its_process_the_last,
     processes_are_those_of_the_callers_pid_namespace needs [PidNamespace],
     flags_follow_what_happens,
+    the_target_that_comes_back_is_name_and_id_alone,
+    a_removed_segment_tells_the_name_that_it_had,
     it_works_on_handles_of_every_access_mode,
 ];
 
@@ -336,6 +338,45 @@ fn flags_follow_what_happens() {
         Handle::creating("", 100).stat().unwrap().flags & SEGMENT_REMOVED,
         0
     );
+}
+
+/// However the segment was asked for.
+fn the_target_that_comes_back_is_name_and_id_alone() {
+    let handle = Handle::creating("frames", 100);
+    let id = handle.id();
+    let expected = Target {
+        name: name("frames"),
+        id,
+        ..Target::default()
+    };
+    for target in [THIS, by_name("frames"), by_id(id)] {
+        assert_eq!(handle.stat_of(target).unwrap().target, expected);
+    }
+    assert_eq!(handle.list().unwrap()[1].target, expected);
+    assert_eq!(handle.stat_of(by_id(0)).unwrap().target, THIS);
+    // OPEN leaves what it was asked by.
+    for target in [by_name("frames"), by_id(id)] {
+        let opened = Handle::rw().attach(target).unwrap().target;
+        assert_eq!((opened.by, opened.reserved), (target.by, 0));
+        assert_eq!((opened.name, opened.id), (expected.name, id));
+    }
+    remove("frames");
+}
+
+fn a_removed_segment_tells_the_name_that_it_had() {
+    let handle = Handle::creating("frames", 100);
+    let id = handle.id();
+    remove("frames");
+    let other = Handle::creating("frames", 200);
+    for target in [THIS, by_id(id)] {
+        let stat = handle.stat_of(target).unwrap();
+        assert_eq!((stat.target.name, stat.target.id), (name("frames"), id));
+        assert_eq!((stat.size, stat.flags), (100, SEGMENT_REMOVED));
+    }
+    assert_eq!(handle.fdinfo()["name"], "frames");
+    let stat = handle.stat_of(by_name("frames")).unwrap();
+    assert_eq!((stat.target.id, stat.size, stat.flags), (other.id(), 200, 0));
+    remove("frames");
 }
 
 fn it_works_on_handles_of_every_access_mode() {

@@ -2,6 +2,7 @@
 
 //! RESTRICT to a window of bytes: what `mmap`, `read`, `write`, `lseek` and SYNC make of it.
 
+use super::restrict::{ALL, BOTH};
 use super::{READ, SHARED, WRITE, refused};
 use crate::harness::tests;
 use crate::sys::segments::remove;
@@ -25,8 +26,6 @@ tests![
     every_byte_around_a_window,
 ];
 
-const ALL: u64 = u64::MAX;
-const BOTH: u32 = ACCESS_READ | ACCESS_WRITE;
 const SMALL: u64 = PAGE as u64;
 
 /// A handle of a new segment of four pages, restricted to a window, and one that is not.

@@ -4,8 +4,8 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use super::Errno;
 use super::handle::owned;
+use super::{Errno, Result};
 
 /// How long a wait may take that is expected to end: no healthy system needs it.
 pub(crate) const LONG_MS: i32 = 40_000;
@@ -17,6 +17,11 @@ pub(crate) fn poll(fd: impl AsFd, timeout_ms: i32) -> i16 {
 
 /// `poll` for these events.
 pub(crate) fn poll_for(fd: impl AsFd, events: i16, timeout_ms: i32) -> i16 {
+    try_poll(fd, events, timeout_ms).expect("poll")
+}
+
+/// As [`poll_for`], when failing is to be expected.
+pub(crate) fn try_poll(fd: impl AsFd, events: i16, timeout_ms: i32) -> Result<i16> {
     let mut polled = libc::pollfd {
         fd: fd.as_fd().as_raw_fd(),
         events,
@@ -24,8 +29,7 @@ pub(crate) fn poll_for(fd: impl AsFd, events: i16, timeout_ms: i32) -> i16 {
     };
     // SAFETY: one pollfd, which outlives the call.
     let result = unsafe { libc::poll(&raw mut polled, 1, timeout_ms) };
-    Errno::result(result).expect("poll");
-    polled.revents
+    Errno::result(result).map(|_| polled.revents)
 }
 
 /// Whether a handle is readable now.

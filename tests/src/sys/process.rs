@@ -112,6 +112,13 @@ impl Process {
         assert!(result == self.pid && libc::WIFSTOPPED(status), "the child stops");
     }
 
+    /// Whether the child sleeps in this system call, in a way that a signal would end.
+    pub(crate) fn sleeps_in(&self, call: libc::c_long) -> bool {
+        let text = |file| std::fs::read_to_string(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
+        let calls = text("syscall").split(' ').next() == Some(call.to_string().as_str());
+        calls && stat_fields(&text("stat")).is_some_and(|(_, state, _)| state == 'S')
+    }
+
     fn reap(&mut self) -> End {
         let mut status = 0;
         loop {
