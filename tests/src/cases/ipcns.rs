@@ -210,11 +210,16 @@ fn a_handle_that_cannot_be_attached_polls_as_an_error() {
             assert_eq!(poll::select(&handle, LONG_MS), (true, true));
             assert_eq!(handle.fdinfo().len(), 1, "attached to nothing");
         }
+        let (early, handle, other) = (Handle::ro(), Handle::ro(), Handle::rw());
+        let added_early = Epoll::watching(&early, libc::EPOLLIN);
+        assert_eq!(added_early.wait(LONG_MS), libc::EPOLLERR);
         limits.set("max_segments", 1);
-        let (handle, other) = (Handle::ro(), Handle::rw());
+        assert_eq!(added_early.wait(0), 0, "it is no error any more");
+        let added_again = Epoll::watching(&early, libc::EPOLLIN);
         assert_eq!(poll::poll(&handle, 0), 0, "there is room for it");
         other.pwrite(b"x", 0).unwrap();
         assert_eq!(poll::poll(&handle, LONG_MS), libc::POLLIN);
+        assert_eq!(added_again.wait(LONG_MS), libc::EPOLLIN);
     })
     .join();
     all_gone();
