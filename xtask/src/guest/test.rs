@@ -46,7 +46,7 @@ pub struct Args {
     kernel: KernelArgs,
     #[command(flatten)]
     machine: MachineArgs,
-    /// Guests that share the tests [default: one for each processor, at most 4]
+    /// Guests that share the tests [default: as many as have processors of their own, at most 4]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     jobs: Option<u8>,
     /// List the tests instead of running them
@@ -217,8 +217,10 @@ fn count(ctx: &Ctx, args: &Args) -> Result<usize> {
     }
     let names = names(ctx, args.filter.as_deref())?;
     let tests = names.lines().filter(|line| line.ends_with(": test")).count();
+    // With fewer processors than theirs together, guests would mostly wait for each other's spinlocks.
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    Ok(processors.min(JOBS).min(1 + tests / WORTH_A_GUEST))
+    let fit = (processors / usize::from(args.machine.smp)).clamp(1, JOBS);
+    Ok(fit.min(1 + tests / WORTH_A_GUEST))
 }
 
 /// A job that reports as tests do.
