@@ -9,6 +9,8 @@
 
 use crate::{
     missing::{
+        creds::Kuid,
+        gfp::GFP_MAY_FAIL,
         miscdev::OpenMode,
         process::{
             current_process_is_exiting,
@@ -58,6 +60,8 @@ pub(crate) struct Handle {
     pub(crate) reach: Reach,
     /// What it was opened for.
     mode: OpenMode,
+    /// Who opened it.
+    opener: Kuid,
     /// The one in which it was opened.
     pub(crate) namespace: Arc<Namespace>,
     /// Set once, under `inner`.
@@ -127,12 +131,13 @@ impl Handle {
                 token,
                 reach: Reach::new(mode.read, mode.write),
                 mode,
+                opener: Kuid::current_effective(),
                 namespace,
                 segment: SetOnce::new(),
                 seen: Seen::new(),
                 inner <- new_mutex!(Inner::default(), "shmdev::Handle::inner"),
             }),
-            GFP_KERNEL_ACCOUNT,
+            GFP_MAY_FAIL,
         )
     }
 
@@ -170,6 +175,7 @@ impl Handle {
         Attacher {
             token: self.token.get(),
             mode: self.mode,
+            opener: self.opener,
         }
     }
 
@@ -196,7 +202,7 @@ impl Handle {
         let mut inner = this.inner.lock();
         if !inner.watches.iter().any(|watch| watch.process() == process) {
             let watch = ExitWatch::current(this.into(), this.device.exits.clone())?;
-            inner.watches.push(watch, GFP_KERNEL_ACCOUNT)?;
+            inner.watches.push(watch, GFP_MAY_FAIL)?;
         }
         Ok(())
     }

@@ -255,7 +255,8 @@ int shmdev_token_alloc(u32 *token, u32 max);
 int shmdev_token_alloc(u32 *token, u32 max)
 {
 	int ret = xa_alloc_cyclic(&shmdev_tokens, token, xa_mk_value(0), XA_LIMIT(1, max),
-				  &shmdev_next_token, GFP_KERNEL_ACCOUNT);
+				  &shmdev_next_token,
+				  GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 
 	return ret < 0 ? ret : 0;
 }

@@ -6,7 +6,10 @@
 //! room for what comes is brought along, and what goes is handed out.
 
 use crate::{
-    missing::errno::EIDRM,
+    missing::{
+        errno::EIDRM,
+        gfp::GFP_MAY_FAIL, //
+    },
     name::Name,
     segment::Segment,
     target::Selector, //
@@ -41,8 +44,8 @@ pub(crate) struct Room {
 impl Room {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            by_id: RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?,
-            by_name: RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?,
+            by_id: RBTreeNodeReservation::new(GFP_MAY_FAIL)?,
+            by_name: RBTreeNodeReservation::new(GFP_MAY_FAIL)?,
         })
     }
 }

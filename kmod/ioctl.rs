@@ -314,24 +314,36 @@ fn sync_begin(
         ns => Some(Deadline::monotonic(i64::try_from(ns)?)),
     };
     let reach = &handle.reach;
-    let allowed = match access {
-        Access::Read => reach.reads(),
-        Access::Write => reach.writes(),
+    let reaches = || {
+        let allowed = match access {
+            Access::Read => reach.reads(),
+            Access::Write => reach.writes(),
+        };
+        allowed && reach.covers(range.start, range.end)
     };
-    if !allowed || !reach.covers(range.start, range.end) {
+    if !reaches() {
         return Err(EACCES);
     }
     Handle::watch_current_process(handle)?;
     let limit = handle.device.max_ranges;
-    let granted = segment.begin(handle.token.get(), range, access, deadline, limit)?;
+    let owner = handle.token.get();
+    let granted = segment
+        .locks()
+        .begin(owner, range, access, deadline, limit)?;
     arg.generation = segment.generation();
     arg.status = if granted.owner_died {
         uapi::STATUS_OWNER_DIED
     } else {
         0
     };
-    if let Err(error) = argument.write(arg) {
-        segment.locks().withdraw(granted);
+    // It may have been narrowed while this waited.
+    let result = if reaches() {
+        argument.write(arg)
+    } else {
+        Err(EACCES)
+    };
+    if let Err(error) = result {
+        segment.locks().withdraw(owner, range, access, granted);
         return Err(error);
     }
     handle.seen.set(arg.generation);

@@ -10,6 +10,7 @@
 
 use crate::{
     missing::{
+        gfp::GFP_MAY_FAIL,
         limits::Limits,
         pages::Pages, //
     },
@@ -28,8 +29,7 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
-        SpinLock,
-        UniqueArc, //
+        SpinLock, //
     }, //
 };
 
@@ -131,10 +131,8 @@ fn check_limit(bytes: u64) -> Result {
 /// So many bytes of pages, of which the first are those of `old`. Fails as [`Pages::resized`] does.
 fn allocate(bytes: u64, old: Option<&Pages>) -> Result<Arc<Pages>> {
     let count = usize::try_from(bytes >> PAGE_SHIFT)?;
-    // First: what is left to go wrong then is the pages, whose allocation calls no OOM killer.
-    let room = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
     let pages = old.map_or_else(|| Pages::allocate(count), |old| old.resized(count))?;
-    Ok(room.write(pages).into())
+    Ok(Arc::new(pages, GFP_MAY_FAIL)?)
 }
 
 impl Memory {

@@ -18,6 +18,7 @@ use crate::{
             UserNamespace, //
         },
         errno::EIDRM,
+        gfp::GFP_MAY_FAIL,
         ipc_ns::IpcId,
         miscdev::OpenMode, //
     },
@@ -53,6 +54,9 @@ use kernel::{
     }, //
 };
 
+/// The number of the next segment, whatever its namespace.
+static NEXT_ID: Atomic<u64> = Atomic::new(1);
+
 /// The segments of an IPC namespace.
 #[pin_data]
 pub(crate) struct Namespace {
@@ -64,7 +68,6 @@ pub(crate) struct Namespace {
     usage: Arc<Usage>,
     /// In bytes.
     default_size: u64,
-    next_id: Atomic<u64>,
     #[pin]
     segments: Mutex<Segments>,
     /// A name is not being made any more.
@@ -86,6 +89,8 @@ struct Segments {
 pub(crate) struct Attacher {
     pub(crate) token: u32,
     pub(crate) mode: OpenMode,
+    /// Who opened the handle.
+    pub(crate) opener: Kuid,
 }
 
 /// A segment that a handle is to be attached to, and that counts the handle already.
@@ -125,12 +130,11 @@ impl Namespace {
                 owner,
                 usage,
                 default_size,
-                next_id: Atomic::new(1),
                 segments <- new_mutex!(segments, "shmdev::Namespace::segments"),
                 made <- new_condvar!("shmdev::Namespace::made"),
                 making_default <- new_mutex!((), "shmdev::Namespace::making_default"),
             }),
-            GFP_KERNEL_ACCOUNT,
+            GFP_MAY_FAIL,
         )
     }
 
@@ -166,13 +170,13 @@ impl Namespace {
         };
         // Nothing is locked meanwhile, and nobody else makes one of that name.
         let new = NewSegment {
-            id: self.next_id.fetch_add(1u64, Relaxed),
+            id: NEXT_ID.fetch_add(1u64, Relaxed),
             name: creation.name,
             size: creation.size,
             owners: Owners::current(creation.mode),
             // Nobody could find one without a name.
             auto_remove: creation.auto_remove || creation.name.is_none(),
-            payer: Some(self.current_payer()),
+            payer: Some(self.account(Kuid::current_effective())),
         };
         let segment = self.add(new, Some(attacher))?;
         drop(making);
@@ -186,7 +190,7 @@ impl Namespace {
         creation: &Creation,
         attacher: Attacher,
     ) -> Result<FoundOrMake<'_>> {
-        let node = RBTreeNode::new(name, (), GFP_KERNEL_ACCOUNT)?;
+        let node = RBTreeNode::new(name, (), GFP_MAY_FAIL)?;
         let mut segments = self.segments()?;
         loop {
             if let Some(there) = segments.index.named(&name) {
@@ -246,10 +250,10 @@ impl Namespace {
         Ok(segment)
     }
 
-    fn current_payer(&self) -> Account {
+    fn account(&self, user: Kuid) -> Account {
         Account {
             usage: self.usage.clone(),
-            user: Kuid::current_effective(),
+            user,
         }
     }
 
@@ -270,7 +274,8 @@ impl Namespace {
         self.add(self.new_default(None), None).map(drop)
     }
 
-    /// Attaches to the default segment, which from now on there is.
+    /// Attaches to the default segment, which from now on there is, and counts for whoever opened the
+    /// first handle that needs it.
     ///
     /// Fails with `ENXIO` if the namespace has gone, and as [`Segment::create`] does.
     pub(crate) fn attach_default(&self, attacher: Attacher) -> Result<Arc<Segment>> {
@@ -282,7 +287,9 @@ impl Namespace {
         if let Some(segment) = self.attach_default_if_made(attacher)? {
             return Ok(segment);
         }
-        self.add(self.new_default(Some(self.current_payer())), Some(attacher))
+        // Not for whoever calls: he may have been passed the handle, and know nothing of it.
+        let payer = self.account(attacher.opener);
+        self.add(self.new_default(Some(payer)), Some(attacher))
     }
 
     fn attach_default_if_made(&self, attacher: Attacher) -> Result<Option<Arc<Segment>>> {
@@ -294,7 +301,10 @@ impl Namespace {
     }
 
     fn check_access(&self, segment: &Segment, mode: OpenMode) -> Result {
-        if segment.owners().allow(mode.read, mode.write, &self.owner) {
+        // Who opened it for neither has shown as many rights as for both.
+        let neither = !mode.read && !mode.write;
+        let (read, write) = (mode.read || neither, mode.write || neither);
+        if segment.owners().allow(read, write, &self.owner) {
             Ok(())
         } else {
             Err(EACCES)

@@ -214,7 +214,7 @@ void *shmdev_ipc_watch_current(void *group, void *target, void (*gone)(void *tar
 		return ERR_PTR(-ESRCH);
 	if (!IS_ENABLED(CONFIG_POSIX_MQUEUE))
 		return ERR_PTR(-EOPNOTSUPP);
-	watch = kzalloc(sizeof(*watch), GFP_KERNEL_ACCOUNT);
+	watch = kzalloc(sizeof(*watch), GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 	if (!watch)
 		return ERR_PTR(-ENOMEM);
 	atomic_inc(&shmdev_ipc_watches);

@@ -26,7 +26,8 @@ use crate::{
             current_global_number,
             current_is_being_killed,
             ProcessKey, //
-        }, //
+        },
+        trace, //
     },
     sync::ranges::{
         Access,
@@ -83,17 +84,20 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Ranges that are held and waited for.
+/// Ranges of a segment that are held and waited for.
 #[pin_data]
 pub(crate) struct RangeLocks {
+    /// The segment's number, to be traced.
+    segment: u64,
     #[pin]
     table: Mutex<RangeTable<Requester, Arc<Unparker>>>,
 }
 
 impl RangeLocks {
     /// Nobody holds anything.
-    pub(crate) fn new() -> impl PinInit<Self> {
+    pub(crate) fn new(segment: u64) -> impl PinInit<Self> {
         pin_init!(Self {
+            segment,
             table <- new_mutex!(RangeTable::new(), "shmdev::RangeLocks::table"),
         })
     }
@@ -117,6 +121,19 @@ impl RangeLocks {
             range,
             access,
         };
+        let result = self.begin_request(request, deadline, limit);
+        let outcome = result.as_ref().map(drop).map_err(|&error| error);
+        let write = access == Access::Write;
+        trace::lock(self.segment, owner, range.start, range.end, write, outcome);
+        result
+    }
+
+    fn begin_request(
+        &self,
+        request: Request<Requester>,
+        deadline: Option<Deadline>,
+        limit: u32,
+    ) -> Result<Granted> {
         let now = clock::monotonic_ns();
         let outcome = self.table.lock().begin(request, None, limit, now)?;
         if let Outcome::Granted(granted) = outcome {
@@ -152,27 +169,44 @@ impl RangeLocks {
         }
     }
 
-    /// Takes back a range that was just granted, as if it never was.
-    pub(crate) fn withdraw(&self, granted: Granted) {
+    /// Takes back a range that was just granted to `owner`, as if it never was.
+    pub(crate) fn withdraw(&self, owner: u32, range: Range, access: Access, granted: Granted) {
         self.table.lock().withdraw(granted.id);
+        self.trace_unlock(owner, range, access);
     }
 
     /// Gives a range back. Returns whether `owner` held it.
     pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> bool {
-        self.table.lock().end(owner, range, access)
+        let held = self.table.lock().end(owner, range, access);
+        if held {
+            self.trace_unlock(owner, range, access);
+        }
+        held
     }
 
     /// Drops what a handle holds or waits for.
     pub(crate) fn handle_released(&self, token: u32) {
-        let gone = |request: &Request<Requester>| request.owner == token;
-        self.table.lock().drop_requests(gone);
+        self.drop_requests(|request| request.owner == token);
     }
 
     /// Drops what a process holds or waits for through a handle.
     pub(crate) fn process_exited(&self, token: u32, process: ProcessKey) {
-        let gone =
-            |request: &Request<Requester>| request.owner == token && request.process.key == process;
-        self.table.lock().drop_requests(gone);
+        self.drop_requests(|request| request.owner == token && request.process.key == process);
+    }
+
+    fn drop_requests(&self, gone: impl Fn(&Request<Requester>) -> bool) {
+        let mut table = self.table.lock();
+        for (request, held, _) in table.requests() {
+            if held && gone(request) {
+                self.trace_unlock(request.owner, request.range, request.access);
+            }
+        }
+        table.drop_requests(gone);
+    }
+
+    fn trace_unlock(&self, owner: u32, range: Range, access: Access) {
+        let write = access == Access::Write;
+        trace::unlock(self.segment, owner, range.start, range.end, write);
     }
 
     /// How many ranges all handles have.

@@ -12,6 +12,7 @@ use crate::{
         creds::{
             UserNamespace, //
         },
+        gfp::GFP_MAY_FAIL,
         ipc_ns::{
             current_inode,
             current_owner,
@@ -117,16 +118,14 @@ impl Registry {
         if let Some(entry) = namespaces.get(&id) {
             return Ok(entry.namespace.clone());
         }
-        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+        let node = RBTreeNodeReservation::new(GFP_MAY_FAIL)?;
         let namespace = this.new_namespace(id, current_inode(), current_owner()?)?;
         let link = Link {
             registry: this.clone(),
             id,
         };
         // Nothing fails after this: dropping a watch needs the lock.
-        let watch = this
-            .watcher
-            .watch_current(Arc::new(link, GFP_KERNEL_ACCOUNT)?)?;
+        let watch = this.watcher.watch_current(Arc::new(link, GFP_MAY_FAIL)?)?;
         let entry = Entry {
             namespace: namespace.clone(),
             watch: Some(watch),

@@ -16,8 +16,8 @@ use crate::{
             Kuid,
             UserNamespace, //
         },
+        gfp::GFP_MAY_FAIL,
         pages::Pages,
-        park::Deadline,
         poll::{
             PollQueue,
             Polled, //
@@ -34,7 +34,6 @@ use crate::{
         generation::Generation,
         ranges::{
             Access,
-            Granted,
             Range, //
         }, //
     },
@@ -56,8 +55,7 @@ use kernel::{
             Relaxed, //
         },
         Arc,
-        SpinLock,
-        UniqueArc, //
+        SpinLock, //
     }, //
 };
 
@@ -133,28 +131,24 @@ impl Segment {
             changed_ns: now,
             last_user: Process::current(),
         };
-        // Before the pages: what is left to go wrong then is their allocation, which calls no OOM
-        // killer.
-        let segment = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let memory = Memory::allocate(new.size, new.payer)?;
-        let segment = segment.pin_init_with(pin_init!(Self {
-            id: new.id,
-            name: new.name,
-            auto_remove: new.auto_remove,
-            creator: Process::current(),
-            created_ns: now,
-            handles: Atomic::new(0),
-            removed: Atomic::new(0),
-            generation: Generation::new(),
-            locks <- RangeLocks::new(),
-            changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
-            memory <- memory,
-            state <- new_spinlock!(state, "shmdev::Segment::state"),
-        }));
-        match segment {
-            Ok(segment) => Ok(segment.into()),
-            Err(never) => match never {},
-        }
+        Arc::pin_init(
+            pin_init!(Self {
+                id: new.id,
+                name: new.name,
+                auto_remove: new.auto_remove,
+                creator: Process::current(),
+                created_ns: now,
+                handles: Atomic::new(0),
+                removed: Atomic::new(0),
+                generation: Generation::new(),
+                locks <- RangeLocks::new(new.id),
+                changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
+                memory <- memory,
+                state <- new_spinlock!(state, "shmdev::Segment::state"),
+            }),
+            GFP_MAY_FAIL,
+        )
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -315,22 +309,6 @@ impl Segment {
         Ok(range)
     }
 
-    /// Holds a range, as [`RangeLocks::begin`] does.
-    pub(crate) fn begin(
-        &self,
-        owner: u32,
-        range: Range,
-        access: Access,
-        deadline: Option<Deadline>,
-        limit: u32,
-    ) -> Result<Granted> {
-        let result = self.locks.begin(owner, range, access, deadline, limit);
-        let outcome = result.as_ref().map(drop).map_err(|&error| error);
-        let write = access == Access::Write;
-        trace::lock(self.id, owner, range.start, range.end, write, outcome);
-        result
-    }
-
     /// Gives a range back. Returns the generation that this made, if it was held for writing.
     ///
     /// Fails with `ENOENT` if `owner` does not hold it, or with `EINVAL` if nobody could.
@@ -343,9 +321,7 @@ impl Segment {
                 ENOENT
             });
         }
-        let write = access == Access::Write;
-        trace::unlock(self.id, owner, range.start, range.end, write);
-        Ok(write.then(|| self.complete_write()))
+        Ok((access == Access::Write).then(|| self.complete_write()))
     }
 
     /// As the current task sees it.

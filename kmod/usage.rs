@@ -8,6 +8,7 @@
 
 use crate::missing::{
     creds::Kuid,
+    gfp::GFP_MAY_FAIL,
     limits::Limits, //
 };
 use kernel::{
@@ -107,7 +108,7 @@ impl Account {
     /// Fails with `ENOSPC` if that would exceed a limit, and with `ENOMEM`.
     pub(crate) fn charge(self, segments: u64, bytes: u64) -> Result<Charge> {
         let limits = Limits::now();
-        let spare = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+        let spare = RBTreeNodeReservation::new(GFP_MAY_FAIL)?;
         let within = |used: u64, more: u64, limit: u64| {
             let sum = used.checked_add(more)?;
             // Whoever adds nothing is not hindered by what is there.

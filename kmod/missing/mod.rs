@@ -14,6 +14,7 @@ pub(crate) mod creds;
 pub(crate) mod debugfs;
 pub(crate) mod errno;
 mod ffi;
+pub(crate) mod gfp;
 pub(crate) mod ipc_ns;
 pub(crate) mod limits;
 pub(crate) mod miscdev;

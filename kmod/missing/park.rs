@@ -3,7 +3,10 @@
 //! Putting the current task to sleep until another one says so, a signal comes or a point in time
 //! is reached.
 
-use super::ffi;
+use super::{
+    ffi,
+    gfp::GFP_MAY_FAIL, //
+};
 use kernel::{
     bindings,
     prelude::*,
@@ -77,7 +80,7 @@ impl Parking {
             unparked: Atomic::new(0),
         };
         Ok(Self {
-            unparker: Arc::new(unparker, GFP_KERNEL_ACCOUNT)?,
+            unparker: Arc::new(unparker, GFP_MAY_FAIL)?,
             _not_send: NotThreadSafe,
         })
     }

@@ -7,7 +7,10 @@
 //! table, while the file lives on elsewhere. [`ExitWatch`] does: it waits where `poll` on a pidfd
 //! waits.
 
-use super::ffi;
+use super::{
+    ffi,
+    gfp::GFP_MAY_FAIL, //
+};
 use kernel::{
     bindings,
     container_of,
@@ -165,7 +168,7 @@ impl<T: ProcessExit> ExitWatch<T> {
     ///
     /// Fails with `ENOMEM`.
     pub(crate) fn current(target: Arc<T>, queue: Arc<ExitQueue>) -> Result<Self> {
-        let watch = Arc::pin_init(Watch::new_current(target, queue), GFP_KERNEL_ACCOUNT)?;
+        let watch = Arc::pin_init(Watch::new_current(target, queue), GFP_MAY_FAIL)?;
         // SAFETY: The entry was initialised, and is on no queue. The process is valid: the watch
         // has a reference. The entry stays valid until it is removed, since the value made below
         // holds the watch until then.

@@ -4,6 +4,7 @@
 
 use super::{
     ffi,
+    gfp::GFP_MAY_FAIL,
     pages::Pages,
     process::current_is_being_killed, //
 };
@@ -124,7 +125,7 @@ impl<'a> NewMapping<'a> {
         if window.count == 0 || copy_on_write {
             return Err(EINVAL);
         }
-        let shown = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let shown = UniqueArc::new_uninit(GFP_MAY_FAIL)?;
         let pages = object.mapping_begins();
         let mapped = if end > pages.count() {
             Err(EINVAL)

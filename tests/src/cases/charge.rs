@@ -19,6 +19,7 @@ tests![
     a_cgroup_that_is_full_is_enomem_and_kills_nobody needs [MemoryCgroup],
     growth_in_a_full_cgroup_is_enomem_and_changes_nothing needs [MemoryCgroup],
     any_limit_is_enomem_or_success_and_kills_nobody needs [MemoryCgroup] within 120,
+    small_segments_fill_a_cgroup_and_kill_nobody needs [MemoryCgroup] within 120,
     a_machine_that_is_too_small_is_enomem,
     a_default_segment_that_does_not_fit_is_enomem needs [MemoryCgroup, IpcNamespace],
     a_creator_that_is_killed_leaves_nothing within 120,
@@ -132,6 +133,39 @@ fn any_limit_is_enomem_or_success_and_kills_nobody() {
     })
     .join();
     assert_eq!(group.field("memory.events", "oom_kill"), 0);
+}
+
+/// Of a small one, what goes with the pages is as likely as these to meet the limit.
+fn small_segments_fill_a_cgroup_and_kill_nobody() {
+    const COUNT: usize = 300;
+    let group = Group::new("shmdev-small", "memory");
+    for round in 0..10 {
+        within(&group, || {
+            // What this process itself needs is charged before there is a limit.
+            let handles: Vec<_> = (0..COUNT).map(|_| Handle::rw()).collect();
+            let limit = group.number("memory.current") + 256 * 1024 + round * 3 * PAGE as u64;
+            group.set("memory.max", &limit.to_string());
+            let made = handles
+                .iter()
+                .map_while(|handle| match handle.create(creation("", 1)) {
+                    Err(error) => {
+                        assert_eq!(error, Errno::ENOMEM);
+                        None
+                    }
+                    made => made.ok(),
+                })
+                .count();
+            assert!((1..COUNT).contains(&made), "{made} were made");
+            let grown = (0..COUNT as u64).map_while(|pages| {
+                let result = handles[0].resize(THIS, pages * PAGE as u64 + 2);
+                result.map_err(|error| assert_eq!(error, Errno::ENOMEM)).ok()
+            });
+            assert!(grown.count() < COUNT);
+        })
+        .join();
+        assert_eq!(group.field("memory.events", "oom_kill"), 0);
+        group.set("memory.max", "max");
+    }
 }
 
 fn a_machine_that_is_too_small_is_enomem() {

@@ -3,17 +3,20 @@
 //! `shmdev lock`, which runs a command as flock(1) does, and `shmdev create` with a command.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use super::command::{bad, good, run, shmdev};
 use super::refused;
 use crate::harness::tests;
+use crate::sys::identity::OpenNode;
 use crate::sys::segments::remove;
-use crate::sys::{ACCESS_READ, ACCESS_WRITE, Errno, Handle, STATUS_OWNER_DIED, signal, usage};
+use crate::sys::{ACCESS_READ, ACCESS_WRITE, Errno, Handle, STATUS_OWNER_DIED, THIS, signal, usage};
 
 tests![
     lock_ends_as_its_command_does needs [ShmdevCommand],
     lock_excludes_and_shares needs [ShmdevCommand],
+    the_right_to_what_it_locks_for_is_enough needs [ShmdevCommand],
     a_command_killed_under_lock_leaves_a_mark_and_the_next_is_told needs [ShmdevCommand],
     signals_are_passed_on_from_the_command_s_very_start needs [ShmdevCommand],
     the_range_is_held_until_the_command_ends_whatever_signal_comes needs [ShmdevCommand],
@@ -76,6 +79,21 @@ fn lock_excludes_and_shares() {
     good("lock --timeout 0 --shared frames -- true");
     bad("lock --timeout 0 frames -- true", 1);
     handle.end(ACCESS_READ, 0, 100).unwrap();
+    remove("frames");
+}
+
+fn the_right_to_what_it_locks_for_is_enough() {
+    let _node = OpenNode::new();
+    let handle = Handle::creating("frames", 100);
+    for (mode, shared, exclusive) in [(0o602, 1, 0), (0o604, 0, 1)] {
+        handle.set_mode(THIS, mode).unwrap();
+        for (arguments, status) in [("lock --shared", shared), ("lock", exclusive)] {
+            let mut lock = shmdev(arguments);
+            lock.args(["frames", "--", "true"]).uid(1000).gid(1000);
+            let (ended, _, complaints) = run(lock);
+            assert_eq!(ended, Some(status), "{mode:o}, {arguments}: {complaints}");
+        }
+    }
     remove("frames");
 }
 

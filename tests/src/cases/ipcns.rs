@@ -2,8 +2,9 @@
 
 //! IPC namespaces: what one has, another cannot see, and each has a default segment.
 
-use super::{READ, SHARED, refused};
+use super::{READ, SHARED, command, refused};
 use crate::harness::tests;
+use crate::sys::identity::{OpenNode, User};
 use crate::sys::limits::Limits;
 use crate::sys::namespace::in_ipc_namespace;
 use crate::sys::poll::{self, Epoll, LONG_MS};
@@ -22,6 +23,9 @@ tests![
     a_default_segment_over_the_limit_is_enospc needs [IpcNamespace],
     first_users_at_the_limit_share_one_default_segment needs [IpcNamespace],
     the_default_segment_of_a_namespace_counts needs [IpcNamespace],
+    the_command_shows_it_where_nobody_has_needed_it_yet needs [IpcNamespace, ShmdevCommand],
+    it_counts_for_who_opened_the_handle_that_needs_it needs [IpcNamespace],
+    ids_are_used_once_whatever_the_namespace needs [IpcNamespace],
     a_handle_that_cannot_be_attached_polls_as_an_error needs [IpcNamespace],
 ];
 
@@ -195,6 +199,37 @@ fn the_default_segment_of_a_namespace_counts() {
     go.open();
     child.join();
     all_gone();
+}
+
+fn the_command_shows_it_where_nobody_has_needed_it_yet() {
+    in_ipc_namespace(|| {
+        let said = command::good("stat");
+        assert!(said.contains("(default)"), "{said}");
+    })
+    .join();
+    all_gone();
+}
+
+/// Not for whoever was passed it, and may know nothing of it.
+fn it_counts_for_who_opened_the_handle_that_needs_it() {
+    const OPENER: User = User::new(1000, 1000);
+    let _node = OpenNode::new();
+    in_ipc_namespace(|| {
+        let handle = OPENER.act(Handle::rw);
+        handle.pread(&mut [0], 0).unwrap();
+        assert_eq!(handle.info().unwrap().uid_bytes, 0, "root's");
+        let opener = OPENER.act(|| handle.info().unwrap().uid_bytes);
+        assert_eq!(opener, SIZE as u64);
+    })
+    .join();
+    all_gone();
+}
+
+fn ids_are_used_once_whatever_the_namespace() {
+    let new_id = || Handle::creating("", 100).id();
+    let before = new_id();
+    in_ipc_namespace(|| assert!(new_id() > before)).join();
+    assert!(new_id() >= before + 2);
 }
 
 /// And nobody sleeps on it: there is nothing that would wake them.

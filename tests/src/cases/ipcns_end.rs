@@ -22,6 +22,7 @@ tests![
     a_killed_namespace_leaves_nothing needs [IpcNamespace],
     a_namespace_that_somebody_keeps_keeps_its_segments needs [IpcNamespace],
     a_mounted_mqueue_file_system_keeps_its_namespace needs [IpcNamespace],
+    an_open_message_queue_keeps_its_namespace needs [IpcNamespace],
     a_handle_passed_elsewhere_keeps_its_segment needs [IpcNamespace],
     a_mapping_lives_on_when_the_namespace_goes needs [IpcNamespace],
     attaching_when_the_namespace_has_gone_is_enxio needs [IpcNamespace],
@@ -93,6 +94,20 @@ fn a_mounted_mqueue_file_system_keeps_its_namespace() {
     in_ipc_namespace(|| drop(Handle::creating("other", 100))).join();
     until("the other one is gone", || usage() == (1, 2 * PAGE as u64));
     drop(place);
+    all_gone();
+}
+
+fn an_open_message_queue_keeps_its_namespace() {
+    let (here, there) = file::sockets();
+    in_ipc_namespace(|| {
+        Handle::creating("frames", 5000);
+        file::send_fd(&there, file::message_queue(c"/shmdev"));
+    })
+    .join();
+    let queue = file::receive_fd(&here);
+    in_ipc_namespace(|| drop(Handle::creating("other", 100))).join();
+    until("the other one is gone", || usage() == (1, 2 * PAGE as u64));
+    drop(queue);
     all_gone();
 }
 

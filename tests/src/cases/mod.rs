@@ -57,6 +57,7 @@ mod remove;
 mod resize;
 mod resize_races;
 mod restrict;
+mod restrict_races;
 mod rights;
 mod seek;
 mod set;
@@ -109,6 +110,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     resize::TESTS,
     resize_races::TESTS,
     restrict::TESTS,
+    restrict_races::TESTS,
     window::TESTS,
     list::TESTS,
     stat::TESTS,

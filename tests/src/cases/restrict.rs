@@ -34,7 +34,6 @@ tests![
     attaching_again_is_ebusy,
     info_stat_and_fdinfo_still_tell,
     a_restricted_handle_polls_on,
-    restricting_races_with_mapping,
     reopening_gives_a_fresh_handle_and_needs_the_node,
 ];
 
@@ -340,38 +339,6 @@ fn a_restricted_handle_polls_on() {
     writer.restrict(0, 1, ACCESS_READ).unwrap();
     Handle::of("frames").pwrite(b"x", 0).unwrap();
     assert_eq!(epoll.wait(LONG_MS), libc::EPOLLIN);
-    remove("frames");
-}
-
-/// Once RESTRICT has returned, nobody gets a writable mapping any more, however early the call for it began.
-fn restricting_races_with_mapping() {
-    Handle::creating("frames", PAGE as u64);
-    for round in 0..100 {
-        let handle = Handle::of("frames");
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    for _ in 0..20 {
-                        match handle.mmap(PAGE, READ | WRITE, SHARED, 0) {
-                            Ok(mapping) => mapping.set(0, 1),
-                            Err(error) => {
-                                assert_eq!(error, Errno::EACCES);
-                                let view = handle.mmap(PAGE, READ, SHARED, 0).unwrap();
-                                refused(view.protect(0, PAGE, READ | WRITE), Errno::EACCES);
-                                return;
-                            }
-                        }
-                    }
-                });
-            }
-            for _ in 0..round * 10 {
-                std::hint::spin_loop();
-            }
-            handle.restrict(0, ALL, ACCESS_READ).unwrap();
-            refused(handle.mmap(PAGE, READ | WRITE, SHARED, 0), Errno::EACCES);
-        });
-        assert_eq!(handle.stat().unwrap().nattch, 0);
-    }
     remove("frames");
 }
 

@@ -41,18 +41,18 @@ fn attach(text: &str, flags: i32) -> Result<Handle> {
     handle.attach(by_name(text)).map(|_| handle)
 }
 
-/// Which of reading, writing and both are allowed.
-fn allowed(text: &str) -> [bool; 3] {
-    [libc::O_RDONLY, libc::O_WRONLY, libc::O_RDWR].map(|flags| match attach(text, flags) {
+/// Which of reading, writing, both and neither (opened with access mode 3) are allowed.
+fn allowed(text: &str) -> [bool; 4] {
+    [libc::O_RDONLY, libc::O_WRONLY, libc::O_RDWR, libc::O_ACCMODE].map(|flags| match attach(text, flags) {
         Ok(_) => true,
         Err(Errno::EACCES) => false,
         Err(error) => panic!("{error}"),
     })
 }
 
-/// What three permission bits allow of reading, writing and both.
-fn bits(bits: u32) -> [bool; 3] {
-    [bits & 4 != 0, bits & 2 != 0, bits & 6 == 6]
+/// What three permission bits allow of that. Who wants neither must have the right to both.
+fn bits(bits: u32) -> [bool; 4] {
+    [bits & 4 != 0, bits & 2 != 0, bits & 6 == 6, bits & 6 == 6]
 }
 
 /// A segment that belongs to `OWNER`, its creator.
@@ -88,9 +88,9 @@ fn the_creator_has_the_owners_rights_after_it_was_given_away() {
     owned("frames", 0o640);
     Handle::rw().set_owner(by_name("frames"), 1005, 2005).unwrap();
     let new_owner = User::new(1005, 1);
-    assert_eq!(new_owner.act(|| allowed("frames")), [true; 3]);
-    assert_eq!(OWNER.act(|| allowed("frames")), [true; 3], "the creator");
-    assert_eq!(OTHER.act(|| allowed("frames")), [false; 3]);
+    assert_eq!(new_owner.act(|| allowed("frames")), [true; 4]);
+    assert_eq!(OWNER.act(|| allowed("frames")), [true; 4], "the creator");
+    assert_eq!(OTHER.act(|| allowed("frames")), [false; 4]);
     remove("frames");
 }
 
@@ -99,9 +99,9 @@ fn the_creators_group_has_the_groups_rights_after_it_was_given_away() {
     owned("frames", 0o640);
     Handle::rw().set_owner(by_name("frames"), 1005, 2005).unwrap();
     let new_member = User::new(1006, 2005);
-    assert_eq!(new_member.act(|| allowed("frames")), [true, false, false]);
-    assert_eq!(MEMBER.act(|| allowed("frames")), [true, false, false]);
-    assert_eq!(OTHER.act(|| allowed("frames")), [false; 3]);
+    assert_eq!(new_member.act(|| allowed("frames")), [true, false, false, false]);
+    assert_eq!(MEMBER.act(|| allowed("frames")), [true, false, false, false]);
+    assert_eq!(OTHER.act(|| allowed("frames")), [false; 4]);
     remove("frames");
 }
 
@@ -109,12 +109,12 @@ fn supplementary_groups_count() {
     let _node = OpenNode::new();
     owned("frames", 0o060);
     let with = |groups| User { groups, ..OTHER };
-    assert_eq!(with(&[5, 2000, 7]).act(|| allowed("frames")), [true; 3]);
-    assert_eq!(with(&[5, 2001, 7]).act(|| allowed("frames")), [false; 3]);
+    assert_eq!(with(&[5, 2000, 7]).act(|| allowed("frames")), [true; 4]);
+    assert_eq!(with(&[5, 2001, 7]).act(|| allowed("frames")), [false; 4]);
     // A member that the group's bits refuse is not let in by those of others.
     Handle::rw().set_mode(by_name("frames"), 0o006).unwrap();
-    assert_eq!(with(&[5, 2000, 7]).act(|| allowed("frames")), [false; 3]);
-    assert_eq!(OTHER.act(|| allowed("frames")), [true; 3]);
+    assert_eq!(with(&[5, 2000, 7]).act(|| allowed("frames")), [false; 4]);
+    assert_eq!(OTHER.act(|| allowed("frames")), [true; 4]);
     remove("frames");
 }
 
@@ -122,38 +122,41 @@ fn effective_ids_count_and_real_ones_do_not() {
     let _node = OpenNode::new();
     // Root is this process's real id all along, and the user's when root owns the segment.
     Handle::creating("frames", 100);
-    assert_eq!(OTHER.act(|| allowed("frames")), [false; 3]);
+    assert_eq!(OTHER.act(|| allowed("frames")), [false; 4]);
     remove("frames");
     owned("frames", 0o600);
-    assert_eq!(OWNER.act(|| allowed("frames")), [true; 3]);
+    assert_eq!(OWNER.act(|| allowed("frames")), [true; 4]);
     remove("frames");
 }
 
 fn an_owner_with_fewer_rights_than_others_has_fewer() {
     let _node = OpenNode::new();
     owned("frames", 0o077);
-    assert_eq!(OWNER.act(|| allowed("frames")), [false; 3]);
-    assert_eq!(MEMBER.act(|| allowed("frames")), [true; 3]);
-    assert_eq!(OTHER.act(|| allowed("frames")), [true; 3]);
+    assert_eq!(OWNER.act(|| allowed("frames")), [false; 4]);
+    assert_eq!(MEMBER.act(|| allowed("frames")), [true; 4]);
+    assert_eq!(OTHER.act(|| allowed("frames")), [true; 4]);
     // The owner may still give them to itself.
     OWNER.act(|| Handle::rw().set_mode(by_name("frames"), 0o600).unwrap());
-    assert_eq!(OWNER.act(|| allowed("frames")), [true; 3]);
+    assert_eq!(OWNER.act(|| allowed("frames")), [true; 4]);
     remove("frames");
 }
 
 fn root_without_capabilities_is_a_user_like_others() {
     let _node = OpenNode::new();
     owned("frames", 0o604);
-    assert_eq!(User::new(0, 0).act(|| allowed("frames")), [true, false, false]);
-    assert_eq!(allowed("frames"), [true; 3], "root as it is");
+    assert_eq!(
+        User::new(0, 0).act(|| allowed("frames")),
+        [true, false, false, false]
+    );
+    assert_eq!(allowed("frames"), [true; 4], "root as it is");
     remove("frames");
 }
 
 fn cap_ipc_owner_passes() {
     let _node = OpenNode::new();
     owned("frames", 0);
-    assert_eq!(OTHER.act(|| allowed("frames")), [false; 3]);
-    assert_eq!(OTHER.with(&[CAP_IPC_OWNER]).act(|| allowed("frames")), [true; 3]);
+    assert_eq!(OTHER.act(|| allowed("frames")), [false; 4]);
+    assert_eq!(OTHER.with(&[CAP_IPC_OWNER]).act(|| allowed("frames")), [true; 4]);
     // By CREATE, too.
     OTHER.with(&[CAP_IPC_OWNER]).act(|| {
         assert_eq!(Handle::rw().create(creation("frames", 100)).unwrap().status, 0);
@@ -164,7 +167,7 @@ fn cap_ipc_owner_passes() {
 fn cap_sys_admin_does_not_attach() {
     let _node = OpenNode::new();
     owned("frames", 0);
-    assert_eq!(OTHER.with(&[CAP_SYS_ADMIN]).act(|| allowed("frames")), [false; 3]);
+    assert_eq!(OTHER.with(&[CAP_SYS_ADMIN]).act(|| allowed("frames")), [false; 4]);
     remove("frames");
 }
 

@@ -6,17 +6,19 @@ use super::refused;
 use crate::harness::tests;
 use crate::sys::identity::{OpenNode, User};
 use crate::sys::module::{self, Reloaded};
-use crate::sys::process::until;
+use crate::sys::process::{park, until};
 use crate::sys::segments::remove;
 use crate::sys::tracing::{Event, Trace};
 use crate::sys::{
-    ACCESS_READ, ACCESS_WRITE, Create, DEADLINE_NEVER, Errno, Handle, PAGE, Process, THIS, creation, in_ms,
+    ACCESS_READ, ACCESS_WRITE, Create, DEADLINE_NEVER, Errno, Gate, Handle, IOC_SYNC, PAGE, Process, Region,
+    SYNC_BEGIN, SyncRange, THIS, creation, in_ms,
 };
 
 tests![
     creation_opening_and_removal_are_traced needs [Tracepoints],
     mappings_are_traced needs [Tracepoints],
     ranges_are_traced_with_their_outcome needs [Tracepoints],
+    ranges_that_are_dropped_are_traced_as_given_back needs [Tracepoints],
     waiting_is_traced_when_it_ends needs [Tracepoints],
     a_segment_that_goes_by_itself_is_traced_as_removed needs [Tracepoints],
     what_is_refused_is_no_event needs [Tracepoints],
@@ -126,6 +128,50 @@ fn ranges_are_traced_with_their_outcome() {
         if name == "lock" {
             assert_eq!(event.number("ret"), ret.into(), "{event:?}");
         }
+    }
+    remove("frames");
+}
+
+/// By a process that was killed, by a handle that went, and by a BEGIN that could not say that it had succeeded.
+fn ranges_that_are_dropped_are_traced_as_given_back() {
+    let handle = Handle::creating("frames", 100);
+    let trace = Trace::new();
+    let held = Gate::new();
+    let holder = Process::fork(|| {
+        handle.begin(ACCESS_WRITE, 0, 10, 0).unwrap();
+        held.open();
+        park();
+    });
+    held.pass();
+    holder.kill();
+    let other = Handle::of("frames");
+    other.begin(ACCESS_READ, 50, 10, 0).unwrap();
+    drop(other);
+    let range = SyncRange {
+        op: SYNC_BEGIN,
+        access: ACCESS_READ,
+        offset: 20,
+        len: 10,
+        ..SyncRange::default()
+    };
+    let unwritable = Region::anonymous(PAGE);
+    unwritable.place(0, &range);
+    unwritable.protect(0, PAGE, super::READ).unwrap();
+    refused(handle.ioctl(IOC_SYNC, unwritable.at(0)), Errno::EFAULT);
+    let events = trace.events();
+    assert_eq!(
+        names(&events),
+        ["lock", "unlock", "open", "lock", "unlock", "lock", "unlock"]
+    );
+    for (index, range, access) in [
+        (1, [0, 10], "write"),
+        (4, [50, 60], "read"),
+        (6, [20, 30], "read"),
+    ] {
+        let event = &events[index];
+        assert_eq!([event.number("start"), event.number("end")], range);
+        assert_eq!(event.field("access"), access);
+        assert_eq!(event.number("token"), events[index - 1].number("token"));
     }
     remove("frames");
 }

@@ -2,6 +2,7 @@
 
 //! Pipes, sockets and the calls that move bytes and descriptors between files.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -89,6 +90,16 @@ pub(crate) fn sockets() -> (OwnedFd, OwnedFd) {
     };
     assert_eq!(result, 0, "socketpair");
     (owned(fds[0]), owned(fds[1]))
+}
+
+/// A POSIX message queue that is new in this IPC namespace.
+pub(crate) fn message_queue(name: &CStr) -> OwnedFd {
+    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR | libc::O_CLOEXEC;
+    let nothing: *mut libc::mq_attr = std::ptr::null_mut();
+    // SAFETY: a C string, a mode, and no attributes.
+    let queue = unsafe { libc::mq_open(name.as_ptr(), flags, 0o600, nothing) };
+    assert!(queue >= 0, "mq_open: {}", Errno::last());
+    owned(queue)
 }
 
 /// Room for one descriptor in a control message, aligned as its header must be.

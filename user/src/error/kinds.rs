@@ -212,7 +212,7 @@ kinds! {
         NotOwner: EPERM => NOT_OWNER,
         /// `EBUSY`: it would lose pages while somebody maps it, or reads or writes it at that moment; or
         /// somebody else is resizing it.
-        InUse: EBUSY => "it is mapped, or in use at this moment, and would lose pages; it can shrink when nobody uses it",
+        InUse: EBUSY => "somebody maps it or is using it, and it would lose pages; or somebody else is resizing it",
         /// `EACCES`: the handle was restricted.
         Restricted: EACCES => RESTRICTED,
         /// `ENOSPC`: over one of the module's limits; see [`Info`](crate::Info).

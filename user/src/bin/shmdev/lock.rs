@@ -53,7 +53,11 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result<ExitCode> {
     let [program, arguments @ ..] = args.command.as_slice() else {
         return Err(Failure::told("lock: no command", 2));
     };
-    let segment = node.options().write(!args.shared).open(args.which.target())?;
+    let segment = node
+        .options()
+        .read(args.shared)
+        .write(!args.shared)
+        .open(args.which.target())?;
     let guard = segment
         .begin(bounds, access, parse::deadline(args.timeout))
         .map_err(|error| {

@@ -2,7 +2,7 @@
 
 //! `shmdev stat`: the state of a segment.
 
-use shmdev::Stat;
+use shmdev::{Stat, StatErrorKind, Target};
 
 use crate::Node;
 use crate::accounts::Accounts;
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(node: &Node, args: &Args) -> Result {
-    let stat = node.device()?.stat(args.which.target())?;
+    let stat = stat(node, args.which.target())?;
     let accounts = Accounts::load();
     let text = if args.json {
         json(&Report::new(&stat, &accounts))? + "\n"
@@ -30,6 +30,16 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result {
         page(&stat, &accounts)
     };
     print(text)
+}
+
+fn stat(node: &Node, target: Target<'_>) -> Result<Stat> {
+    match node.device()?.stat(target) {
+        // In a namespace where nobody has needed it yet.
+        Err(error) if target == Target::DEFAULT && error.kind() == StatErrorKind::NotFound => {
+            Ok(node.device()?.into_default_segment()?.stat()?)
+        }
+        stat => Ok(stat?),
+    }
 }
 
 fn page(stat: &Stat, accounts: &Accounts) -> String {
@@ -49,7 +59,7 @@ fn page(stat: &Stat, accounts: &Accounts) -> String {
     let lifetime = match stat {
         _ if stat.removed => "removed; goes with its last handle",
         _ if stat.auto_remove => "goes with its last handle",
-        _ if stat.is_default() => "as long as the module",
+        _ if stat.is_default() => "as long as its IPC namespace",
         _ => "until it is removed",
     };
     let attached = match stat.attached {
