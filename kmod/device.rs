@@ -20,6 +20,7 @@ use crate::{
     segment::Segment, //
 };
 use kernel::{
+    ffi::c_int,
     iov::{
         IovIterDest,
         IovIterSource, //
@@ -98,7 +99,7 @@ impl Operations for Handle {
         mapping.map(segment.clone())
     }
 
-    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result {
+    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result<c_int> {
         ioctl::dispatch(this, command, argument)
     }
 

@@ -29,7 +29,8 @@ use crate::{
     registry::Registry,
     segment::Segment,
     sync::generation::Seen,
-    uapi, //
+    uapi,
+    words::Words, //
 };
 use kernel::{
     new_mutex,
@@ -46,6 +47,8 @@ use kernel::{
 pub(crate) struct Device {
     /// Where segments are found.
     pub(crate) registry: Arc<Registry>,
+    /// Where tasks wait on words.
+    pub(crate) words: Words,
     /// How many ranges a handle may hold or wait for.
     pub(crate) max_ranges: u32,
     /// Where handles learn that processes exited.

@@ -26,6 +26,13 @@
 #error "shmdev needs a 64-bit kernel: every page it allocates must have a kernel address"
 #endif
 
+/* As futexes order those who wait: 0 to MAX_RT_PRIO are real-time, the first to be woken 0. */
+u32 shmdev_current_priority(void);
+u32 shmdev_current_priority(void)
+{
+	return clamp(READ_ONCE(current->normal_prio) + 1, 0, MAX_RT_PRIO + 1);
+}
+
 /* Pages: allocated here, so that memory allocation profiling names this module. */
 
 struct page *shmdev_alloc_pages(gfp_t gfp, unsigned int order);

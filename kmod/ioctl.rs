@@ -29,6 +29,7 @@ use crate::{
     uapi, //
 };
 use kernel::{
+    ffi::c_int,
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -63,10 +64,16 @@ impl Argument {
     }
 }
 
-/// Calls what `command` names.
-pub(crate) fn dispatch(handle: ArcBorrow<'_, Handle>, command: u32, argument: usize) -> Result {
+/// Calls what `command` names. Returns what the call returns, if it succeeds.
+pub(crate) fn dispatch(
+    handle: ArcBorrow<'_, Handle>,
+    command: u32,
+    argument: usize,
+) -> Result<c_int> {
     let argument = Argument(argument);
-    match command {
+    let done = match command {
+        uapi::IOC_WAKE => return wake(&handle, &argument.read()?),
+        uapi::IOC_WAIT => wait(&handle, &argument.read()?),
         uapi::IOC_INFO => argument.write(&info(&handle)),
         uapi::IOC_STAT => stat(&handle, argument),
         uapi::IOC_SYNC => sync(handle, argument),
@@ -78,7 +85,8 @@ pub(crate) fn dispatch(handle: ArcBorrow<'_, Handle>, command: u32, argument: us
         uapi::IOC_LIST => list(&handle, argument),
         uapi::IOC_RESTRICT => restrict(&handle, &argument.read()?),
         _ => Err(ENOTTY),
-    }
+    };
+    done.map(|()| 0)
 }
 
 fn info(handle: &Handle) -> uapi::Info {
@@ -91,7 +99,8 @@ fn info(handle: &Handle) -> uapi::Info {
         features: uapi::FEATURE_SYNC
             | uapi::FEATURE_POLL
             | uapi::FEATURE_SEGMENTS
-            | uapi::FEATURE_RESTRICT,
+            | uapi::FEATURE_RESTRICT
+            | uapi::FEATURE_WAIT,
         default_size: registry.default_size(),
         token: handle.token.get(),
         max_ranges: handle.device.max_ranges,
@@ -310,8 +319,7 @@ fn sync_begin(
     let range = segment.range(arg.offset, arg.len)?;
     let deadline = match arg.deadline_ns {
         uapi::DEADLINE_NOW => None,
-        uapi::DEADLINE_NEVER => Some(Deadline::Never),
-        ns => Some(Deadline::monotonic(i64::try_from(ns)?)),
+        ns => Some(deadline(ns)?),
     };
     let reach = &handle.reach;
     let reaches = || {
@@ -350,6 +358,14 @@ fn sync_begin(
     Ok(())
 }
 
+/// What a field of the ABI says. Fails with `EINVAL`.
+fn deadline(ns: u64) -> Result<Deadline> {
+    Ok(match ns {
+        uapi::DEADLINE_NEVER => Deadline::Never,
+        ns => Deadline::monotonic(i64::try_from(ns)?),
+    })
+}
+
 fn sync_end(
     handle: &Handle,
     access: Access,
@@ -372,4 +388,39 @@ fn sync_end(
         handle.seen.set(arg.generation);
     }
     Ok(())
+}
+
+/// The segment of a word, which lies within it and which the handle reaches. Fails with `EINVAL` and
+/// `EACCES`.
+fn word(handle: &Handle, offset: u64, allowed: bool) -> Result<&Segment> {
+    let segment = handle.segment()?;
+    let range = segment.range(offset, uapi::WORD_SIZE)?;
+    if offset & (uapi::WORD_SIZE - 1) != 0 {
+        return Err(EINVAL);
+    }
+    if !allowed || !handle.reach.covers(range.start, range.end) {
+        return Err(EACCES);
+    }
+    Ok(segment)
+}
+
+fn wait(handle: &Handle, arg: &uapi::Wait) -> Result {
+    if arg.flags != 0 {
+        return Err(EINVAL);
+    }
+    let deadline = deadline(arg.deadline_ns)?;
+    let segment = word(handle, arg.offset, handle.reach.reads())?;
+    handle
+        .device
+        .words
+        .wait(segment, arg.offset, arg.expected, deadline)
+}
+
+fn wake(handle: &Handle, arg: &uapi::Wake) -> Result<c_int> {
+    if arg.flags != 0 || c_int::try_from(arg.count).is_err() {
+        return Err(EINVAL);
+    }
+    let segment = word(handle, arg.offset, handle.reach.writes())?;
+    let woken = handle.device.words.wake(segment, arg.offset, arg.count);
+    Ok(c_int::try_from(woken)?)
 }

@@ -8,7 +8,10 @@
 //! and no last reference dropped.
 
 use crate::{
-    memory::Memory,
+    memory::{
+        InUse,
+        Memory, //
+    },
     missing::{
         clock,
         creds::{
@@ -297,6 +300,11 @@ impl Segment {
         let generation = self.generation.advance();
         self.changed.notify_readable();
         generation
+    }
+
+    /// The memory, which does not shrink meanwhile.
+    pub(crate) fn in_use(&self) -> InUse<'_> {
+        self.memory.in_use()
     }
 
     /// The range of that offset and length. Fails with `EINVAL` if it is empty or does not lie

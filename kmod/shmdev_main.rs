@@ -28,6 +28,7 @@ mod target;
 #[allow(dead_code, unreachable_pub)]
 mod uapi;
 mod usage;
+mod words;
 
 use core::borrow::Borrow;
 use handle::{
@@ -48,6 +49,7 @@ use missing::{
 };
 use registry::Registry;
 use sync::ranges::TABLE_MAX;
+use words::Words;
 
 module! {
     type: Shmdev,
@@ -99,6 +101,7 @@ impl kernel::InPlaceModule for Shmdev {
             let registry = Registry::new(default_size)?;
             let device = Device {
                 registry: registry.clone(),
+                words: Words::new()?,
                 max_ranges,
                 exits: exits.clone(),
             };

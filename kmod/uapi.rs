@@ -21,6 +21,10 @@ pub const INFO_NR: u8 = 0x00;
 pub const STAT_NR: u8 = 0x01;
 /// Ioctl number of [`IOC_SYNC`].
 pub const SYNC_NR: u8 = 0x02;
+/// Ioctl number of [`IOC_WAIT`].
+pub const WAIT_NR: u8 = 0x03;
+/// Ioctl number of [`IOC_WAKE`].
+pub const WAKE_NR: u8 = 0x04;
 /// Ioctl number of [`IOC_CREATE`].
 pub const CREATE_NR: u8 = 0x10;
 /// Ioctl number of [`IOC_OPEN`].
@@ -42,6 +46,10 @@ pub const IOC_INFO: u32 = opcode(IOC_READ, INFO_NR, size_of::<Info>());
 pub const IOC_STAT: u32 = opcode(IOC_READ | IOC_WRITE, STAT_NR, size_of::<Stat>());
 /// `_IOWR(IOC_TYPE, SYNC_NR, SyncRange)`: begin or end an access to a byte range.
 pub const IOC_SYNC: u32 = opcode(IOC_READ | IOC_WRITE, SYNC_NR, size_of::<SyncRange>());
+/// `_IOW(IOC_TYPE, WAIT_NR, Wait)`: sleep until woken, if a word is what is expected.
+pub const IOC_WAIT: u32 = opcode(IOC_WRITE, WAIT_NR, size_of::<Wait>());
+/// `_IOW(IOC_TYPE, WAKE_NR, Wake)`: wake those who wait on a word. Returns how many.
+pub const IOC_WAKE: u32 = opcode(IOC_WRITE, WAKE_NR, size_of::<Wake>());
 /// `_IOWR(IOC_TYPE, CREATE_NR, Create)`: make a segment and attach this handle to it.
 pub const IOC_CREATE: u32 = opcode(IOC_READ | IOC_WRITE, CREATE_NR, size_of::<Create>());
 /// `_IOWR(IOC_TYPE, OPEN_NR, Open)`: attach this handle to a segment that exists.
@@ -66,6 +74,8 @@ pub const FEATURE_POLL: u64 = 1 << 1;
 pub const FEATURE_SEGMENTS: u64 = 1 << 2;
 /// [`Info::features`]: [`IOC_RESTRICT`] is there.
 pub const FEATURE_RESTRICT: u64 = 1 << 3;
+/// [`Info::features`]: [`IOC_WAIT`] and [`IOC_WAKE`] are there.
+pub const FEATURE_WAIT: u64 = 1 << 4;
 
 /// Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
 /// `..`; the rest of the field is zero.
@@ -118,6 +128,9 @@ pub const ACCESS_WRITE: u32 = 2;
 pub const DEADLINE_NOW: u64 = 0;
 /// [`SyncRange::deadline_ns`]: wait for as long as it takes.
 pub const DEADLINE_NEVER: u64 = u64::MAX;
+
+/// Bytes of a word that can be waited on; its offset is a multiple of that.
+pub const WORD_SIZE: u64 = 4;
 
 /// [`SyncRange::status`]: somebody died while writing bytes of this range, and no write of them was
 /// completed since.
@@ -374,6 +387,32 @@ pub struct SyncRange {
     pub flags: u32,
     /// Returned: a set of `STATUS_*` bits.
     pub status: u32,
+}
+
+/// What [`IOC_WAIT`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// First byte of the word, a multiple of 4.
+    pub offset: u64,
+    /// Until when to wait: nanoseconds of `CLOCK_MONOTONIC`, or [`DEADLINE_NEVER`].
+    pub deadline_ns: u64,
+    /// Do not wait if the word is not this, in the byte order of the machine.
+    pub expected: u32,
+    /// Must be zero.
+    pub flags: u32,
+}
+
+/// What [`IOC_WAKE`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wake {
+    /// First byte of the word, a multiple of 4.
+    pub offset: u64,
+    /// How many to wake at most, 0 to 2^31 - 1.
+    pub count: u32,
+    /// Must be zero.
+    pub flags: u32,
 }
 
 const IOC_WRITE: u32 = 1;

@@ -52,4 +52,6 @@ plain! {
     Remove: target;
     List: cursor count flags segments;
     Restrict: offset len access flags;
+    Wait: offset deadline_ns expected flags;
+    Wake: offset count flags;
 }

@@ -108,8 +108,8 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     /// Maps a part of the file.
     fn mmap(&self, mapping: NewMapping<'_>) -> Result;
 
-    /// An ioctl, from 64-bit or 32-bit processes.
-    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result;
+    /// An ioctl, from 64-bit or 32-bit processes. Returns what the call returns, at least 0.
+    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result<c_int>;
 
     /// What this file polls. It is borrowed for as long as the file is open.
     fn polled(&self) -> Result<&Self::Polled>;
@@ -348,7 +348,8 @@ impl<T: Operations> Vtable<T> {
     ) -> c_long {
         // SAFETY: The file is open.
         let operations = unsafe { Self::operations(file) };
-        from_result(|| T::ioctl(operations, command, argument).map(|()| 0))
+        // CAST: Every `int` is a `long`.
+        from_result(|| T::ioctl(operations, command, argument).map(|value| value as c_long))
     }
 
     /// # Safety

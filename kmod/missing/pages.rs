@@ -274,6 +274,19 @@ impl Pages {
         })
     }
 
+    /// The four bytes from `offset` on, a multiple of four, as a number; `None` past the end.
+    pub(crate) fn load(&self, offset: u64) -> Option<u32> {
+        let offset = usize::try_from(offset).ok()?;
+        let piece = self.pieces_from(offset >> PAGE_SHIFT).next()?;
+        let inside = offset.checked_sub(piece.first << PAGE_SHIFT)?;
+        if offset & 3 != 0 {
+            return None;
+        }
+        // SAFETY: The piece holds the page of `offset`, and with an aligned word's first byte all
+        // of it. Others may write to it meanwhile: it is read once, as the C side's READ_ONCE().
+        Some(unsafe { piece.address().add(inside).cast::<u32>().read_volatile() })
+    }
+
     /// Makes `len` bytes from `offset` on zero, as far as the pages go.
     pub(crate) fn zero(&self, offset: usize, len: usize) {
         self.copy(offset, len, |address, len| {

@@ -40,6 +40,13 @@ impl Deadline {
     }
 }
 
+/// How urgent the current task is: the smaller, the more. The same for all that are not real-time
+/// tasks.
+pub(crate) fn current_priority() -> u32 {
+    // SAFETY: Looks at the current task alone.
+    unsafe { ffi::shmdev_current_priority() }
+}
+
 /// Why [`Parking::park`] returned.
 pub(crate) enum Wake {
     /// [`Unparker::unpark`] was called.
