@@ -70,6 +70,7 @@ mod tracepoints;
 mod userns;
 mod wait;
 mod window;
+mod words;
 mod worker;
 
 use std::fmt::Debug;
@@ -121,6 +122,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     limits::TESTS,
     access::TESTS,
     wait::TESTS,
+    words::TESTS,
     time_namespace::TESTS,
     fairness::TESTS,
     death::TESTS,

@@ -5,7 +5,8 @@
 use super::handle::Handle;
 use super::{
     Addr, Create, IOC_CREATE, IOC_INFO, IOC_LIST, IOC_OPEN, IOC_REMOVE, IOC_RESIZE, IOC_RESTRICT, IOC_SET,
-    IOC_STAT, IOC_SYNC, Info, List, Open, Region, Remove, Resize, Restrict, Result, Set, Stat, SyncRange,
+    IOC_STAT, IOC_SYNC, IOC_WAIT, IOC_WAKE, Info, List, Open, Region, Remove, Resize, Restrict, Result, Set,
+    Stat, SyncRange, Wait, Wake,
 };
 
 /// A structure of the ABI.
@@ -44,6 +45,8 @@ arguments! {
     Remove: IOC_REMOVE,
     List: IOC_LIST,
     Restrict: IOC_RESTRICT,
+    Wait: IOC_WAIT,
+    Wake: IOC_WAKE,
 }
 
 /// The bytes of a structure.

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{Addr, Errno, Info, Region, Result, SYNC_BEGIN, SYNC_END, Stat, SyncRange, count};
+use super::{
+    Addr, Errno, IOC_WAKE, Info, Region, Result, SYNC_BEGIN, SYNC_END, Stat, SyncRange, Wait, Wake, count,
+};
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
@@ -105,6 +107,27 @@ impl Handle {
             access,
             ..SyncRange::default()
         })
+    }
+
+    pub(crate) fn wait_on(&self, offset: u64, expected: u32, deadline_ns: u64) -> Result<()> {
+        self.call(&mut Wait {
+            offset,
+            deadline_ns,
+            expected,
+            flags: 0,
+        })
+    }
+
+    /// Returns how many.
+    pub(crate) fn wake(&self, offset: u64, count: u32) -> Result<u32> {
+        let wake = Wake {
+            offset,
+            count,
+            flags: 0,
+        };
+        // SAFETY: the structure is the command's, and outlives the call.
+        let woken = unsafe { libc::ioctl(self.fd(), IOC_WAKE.into(), &raw const wake) };
+        Errno::result(woken).map(|woken| u32::try_from(woken).expect("a number of tasks"))
     }
 
     // ---- mmap ----

@@ -74,6 +74,20 @@ pub(crate) fn become_nobody() {
     assert_eq!((group, user), (0, 0), "setgid, setuid");
 }
 
+/// Schedules this process, from now on, before all that is not as urgent: 1 to 99.
+pub(crate) fn become_real_time(priority: i32) {
+    schedule(libc::SCHED_FIFO, priority);
+}
+
+fn schedule(policy: i32, priority: i32) {
+    let parameters = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: `parameters` outlives the call.
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    assert_eq!(result, 0, "sched_setscheduler: {}", Errno::last());
+}
+
 /// Keeps this thread, and what it forks, on one processor.
 pub(crate) fn run_on_the_first_processor() {
     let mut set = nix::sched::CpuSet::new();
@@ -83,19 +97,6 @@ pub(crate) fn run_on_the_first_processor() {
 
 /// Does something during which no ordinary task runs on the processor of this one.
 pub(crate) fn keep_the_processor(body: impl FnOnce()) {
-    let schedule = |policy, priority| {
-        let parameters = libc::sched_param {
-            sched_priority: priority,
-        };
-        // SAFETY: `parameters` outlives the call.
-        let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
-        assert_eq!(
-            result,
-            0,
-            "sched_setscheduler: {}",
-            std::io::Error::last_os_error()
-        );
-    };
     schedule(libc::SCHED_FIFO, 1);
     body();
     schedule(libc::SCHED_OTHER, 0);
