@@ -45,6 +45,16 @@
 #define SHMDEV_SYNC_NR 2
 
 /**
+ * Ioctl number of `SHMDEV_IOC_WAIT`.
+ */
+#define SHMDEV_WAIT_NR 3
+
+/**
+ * Ioctl number of `SHMDEV_IOC_WAKE`.
+ */
+#define SHMDEV_WAKE_NR 4
+
+/**
  * Ioctl number of `SHMDEV_IOC_CREATE`.
  */
 #define SHMDEV_CREATE_NR 16
@@ -98,6 +108,11 @@
  * `shmdev_info.features`: `SHMDEV_IOC_RESTRICT` is there.
  */
 #define SHMDEV_FEATURE_RESTRICT (1 << 3)
+
+/**
+ * `shmdev_info.features`: `SHMDEV_IOC_WAIT` and `SHMDEV_IOC_WAKE` are there.
+ */
+#define SHMDEV_FEATURE_WAIT (1 << 4)
 
 /**
  * Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
@@ -199,6 +214,11 @@
  * `shmdev_sync_range.deadline_ns`: wait for as long as it takes.
  */
 #define SHMDEV_DEADLINE_NEVER UINT64_MAX
+
+/**
+ * Bytes of a word that can be waited on; its offset is a multiple of that.
+ */
+#define SHMDEV_WORD_SIZE 4
 
 /**
  * `shmdev_sync_range.status`: somebody died while writing bytes of this range, and no write of them was
@@ -590,6 +610,46 @@ struct shmdev_sync_range {
 };
 
 /**
+ * What `SHMDEV_IOC_WAIT` takes.
+ */
+struct shmdev_wait {
+  /**
+   * First byte of the word, a multiple of 4.
+   */
+  uint64_t offset;
+  /**
+   * Until when to wait: nanoseconds of `CLOCK_MONOTONIC`, or `SHMDEV_DEADLINE_NEVER`.
+   */
+  uint64_t deadline_ns;
+  /**
+   * Do not wait if the word is not this, in the byte order of the machine.
+   */
+  uint32_t expected;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+};
+
+/**
+ * What `SHMDEV_IOC_WAKE` takes.
+ */
+struct shmdev_wake {
+  /**
+   * First byte of the word, a multiple of 4.
+   */
+  uint64_t offset;
+  /**
+   * How many to wake at most, 0 to 2^31 - 1.
+   */
+  uint32_t count;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+};
+
+/**
  * Facts about the device and this handle.
  */
 #define SHMDEV_IOC_INFO _IOR(SHMDEV_IOC_TYPE, SHMDEV_INFO_NR, struct shmdev_info)
@@ -603,6 +663,16 @@ struct shmdev_sync_range {
  * Begin or end an access to a byte range.
  */
 #define SHMDEV_IOC_SYNC _IOWR(SHMDEV_IOC_TYPE, SHMDEV_SYNC_NR, struct shmdev_sync_range)
+
+/**
+ * Sleep until woken, if a word is what is expected.
+ */
+#define SHMDEV_IOC_WAIT _IOW(SHMDEV_IOC_TYPE, SHMDEV_WAIT_NR, struct shmdev_wait)
+
+/**
+ * Wake those who wait on a word. Returns how many.
+ */
+#define SHMDEV_IOC_WAKE _IOW(SHMDEV_IOC_TYPE, SHMDEV_WAKE_NR, struct shmdev_wake)
 
 /**
  * Make a segment and attach this handle to it.

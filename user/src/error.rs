@@ -249,6 +249,8 @@ mod tests {
         told::<ListErrorKind>("list", &[EACCES, ENOMEM, ENOTTY]);
         told::<RestrictErrorKind>("restrict", &[EINVAL, EACCES, ENOTTY]);
         told::<MapErrorKind>("map", &[EINVAL, EOVERFLOW, EACCES, EPERM, ENOMEM]);
+        told::<WaitErrorKind>("wait", &[EINVAL, EACCES, ENOMEM, ENOTTY]);
+        told::<WakeErrorKind>("wake", &[EINVAL, EACCES, ENOTTY]);
         told::<EndErrorKind>("unlock", &[ENOENT, EINVAL]);
         told::<TransferErrorKind>("read", &[ENOSPC, EBADF, EACCES, EINVAL]);
 

@@ -31,6 +31,7 @@
 //! - [`Device`] lists, changes and removes segments, by name or id.
 //! - [`Mapping`] is the memory, [`Cursor`] a file over it.
 //! - [`Segment::begin_read`], [`Segment::begin_write`]: shared and exclusive ranges.
+//! - [`Segment::wait`], [`Segment::wake`]: sleeping on a word of the memory, as futexes do.
 //! - [`Segment::restrict`] narrows a handle that is passed on; `Segment::try_from` takes one that was.
 //!
 //! # What is sound, and what is not promised
@@ -63,6 +64,7 @@ mod stat;
 mod sync;
 mod sys;
 mod transfer;
+mod word;
 // Formatted with the kernel module, whose lines are shorter.
 #[rustfmt::skip]
 pub mod uapi;
@@ -77,7 +79,8 @@ pub use crate::error::{
     AccessError, BeginError, BeginErrorKind, EndError, EndErrorKind, Kind, ListError, ListErrorKind,
     MapError, MapErrorKind, OpError, OpenError, OpenErrorKind, PollError, PollErrorKind, RemoveError,
     RemoveErrorKind, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError, SetErrorKind,
-    StatError, StatErrorKind, TransferError, TransferErrorKind,
+    StatError, StatErrorKind, TransferError, TransferErrorKind, WaitError, WaitErrorKind, WakeError,
+    WakeErrorKind,
 };
 pub use crate::mapping::Mapping;
 pub use crate::memory::Atomic;
@@ -87,3 +90,4 @@ pub use crate::segment::Segment;
 pub use crate::stat::{List, Stat};
 pub use crate::sync::{Access, HeldRange, SyncGuard};
 pub use crate::uapi::Info;
+pub use crate::word::Waited;

@@ -9,7 +9,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::uapi::{self, Create, Info, List, Open, Remove, Resize, Restrict, Set, Stat, SyncRange, Target};
+use crate::uapi::{
+    self, Create, Info, List, Open, Remove, Resize, Restrict, Set, Stat, SyncRange, Target, Wait, Wake,
+};
 
 /// The functions that `ioctl-sys` makes; their opcodes are compared with the ABI's below.
 mod raw {
@@ -20,6 +22,9 @@ mod raw {
     ioctl_sys::ioctl!(try read info with IOC_TYPE, INFO_NR; Info);
     ioctl_sys::ioctl!(try readwrite stat with IOC_TYPE, STAT_NR; Stat);
     ioctl_sys::ioctl!(try readwrite sync with IOC_TYPE, SYNC_NR; SyncRange);
+    ioctl_sys::ioctl!(try write wait with IOC_TYPE, WAIT_NR; Wait);
+    // Returns a number.
+    ioctl_sys::ioctl!(write wake with IOC_TYPE, WAKE_NR; Wake);
     ioctl_sys::ioctl!(try readwrite create with IOC_TYPE, CREATE_NR; Create);
     ioctl_sys::ioctl!(try readwrite open with IOC_TYPE, OPEN_NR; Open);
     ioctl_sys::ioctl!(try write set with IOC_TYPE, SET_NR; Set);
@@ -43,6 +48,8 @@ check_opcodes! {
     IOC_INFO ior INFO_NR Info;
     IOC_STAT iorw STAT_NR Stat;
     IOC_SYNC iorw SYNC_NR SyncRange;
+    IOC_WAIT iow WAIT_NR Wait;
+    IOC_WAKE iow WAKE_NR Wake;
     IOC_CREATE iorw CREATE_NR Create;
     IOC_OPEN iorw OPEN_NR Open;
     IOC_SET iow SET_NR Set;
@@ -76,6 +83,19 @@ pub(crate) fn stat(fd: BorrowedFd<'_>, target: Target) -> io::Result<Stat> {
 pub(crate) fn sync(fd: BorrowedFd<'_>, range: &mut SyncRange) -> io::Result<()> {
     // SAFETY: `range` is what this opcode reads and writes, and nobody else has it.
     unsafe { raw::sync(fd.as_raw_fd(), range) }
+}
+
+/// `WAIT`.
+pub(crate) fn wait(fd: BorrowedFd<'_>, wait: &Wait) -> io::Result<()> {
+    // SAFETY: `wait` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::wait(fd.as_raw_fd(), wait) }
+}
+
+/// `WAKE`. Returns how many were woken.
+pub(crate) fn wake(fd: BorrowedFd<'_>, wake: &Wake) -> io::Result<u32> {
+    // SAFETY: `wake` is what this opcode reads, and lives until the call returns.
+    let woken = unsafe { raw::wake(fd.as_raw_fd(), wake) };
+    u32::try_from(woken).map_err(|_| io::Error::last_os_error())
 }
 
 /// `CREATE`. The results are in `create` when it succeeds.

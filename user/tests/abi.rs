@@ -79,10 +79,18 @@ fn sync_range_has_the_layout_of_the_abi() {
 }
 
 #[test]
+fn wait_and_wake_have_the_layout_of_the_abi() {
+    layout!(Wait, 24: offset 0 deadline_ns 8 expected 16 flags 20);
+    layout!(Wake, 16: offset 0 count 8 flags 12);
+}
+
+#[test]
 fn opcodes_are_the_known_numbers() {
     assert_eq!(IOC_INFO, 0x8080_bb00);
     assert_eq!(IOC_STAT, 0xc0f0_bb01);
     assert_eq!(IOC_SYNC, 0xc030_bb02);
+    assert_eq!(IOC_WAIT, 0x4018_bb03);
+    assert_eq!(IOC_WAKE, 0x4010_bb04);
     assert_eq!(IOC_CREATE, 0xc060_bb10);
     assert_eq!(IOC_OPEN, 0xc060_bb11);
     assert_eq!(IOC_SET, 0x4060_bb12);
@@ -109,6 +117,8 @@ fn opcodes_are_what_the_kernels_macros_compute() {
     assert_eq!(parts(IOC_INFO), (READ, 128, 0xbb, 0));
     assert_eq!(parts(IOC_STAT), (READ | WRITE, 240, 0xbb, 1));
     assert_eq!(parts(IOC_SYNC), (READ | WRITE, 48, 0xbb, 2));
+    assert_eq!(parts(IOC_WAIT), (WRITE, 24, 0xbb, 3));
+    assert_eq!(parts(IOC_WAKE), (WRITE, 16, 0xbb, 4));
     assert_eq!(parts(IOC_CREATE), (READ | WRITE, 96, 0xbb, 16));
     assert_eq!(parts(IOC_OPEN), (READ | WRITE, 96, 0xbb, 17));
     assert_eq!(parts(IOC_SET), (WRITE, 96, 0xbb, 18));
@@ -122,9 +132,16 @@ fn opcodes_are_what_the_kernels_macros_compute() {
 fn constants_are_the_known_numbers() {
     assert_eq!(ABI_VERSION, 1);
     assert_eq!(
-        (FEATURE_SYNC, FEATURE_POLL, FEATURE_SEGMENTS, FEATURE_RESTRICT),
-        (1, 2, 4, 8)
+        (
+            FEATURE_SYNC,
+            FEATURE_POLL,
+            FEATURE_SEGMENTS,
+            FEATURE_RESTRICT,
+            FEATURE_WAIT
+        ),
+        (1, 2, 4, 8, 16)
     );
+    assert_eq!(WORD_SIZE, 4);
     assert_eq!((NAME_SIZE, LIST_MAX), (64, 16));
     assert_eq!((BY_HANDLE, BY_ID, BY_NAME), (0, 1, 2));
     assert_eq!((CREATE_EXCLUSIVE, CREATE_AUTO_REMOVE), (1, 2));

@@ -24,6 +24,10 @@ pub type RestrictError = OpError<RestrictErrorKind>;
 pub type MapError = OpError<MapErrorKind>;
 /// Beginning an access to a range failed.
 pub type BeginError = OpError<BeginErrorKind>;
+/// Waiting on a word failed.
+pub type WaitError = OpError<WaitErrorKind>;
+/// Waking those who wait on a word failed.
+pub type WakeError = OpError<WakeErrorKind>;
 /// Ending an access to a range failed.
 pub type EndError = OpError<EndErrorKind>;
 /// Reading or writing through the descriptor failed.
@@ -40,6 +44,7 @@ const RESTRICTED: &str = "the handle was restricted; open the device again";
 const OLD_MODULE: &str = "the module does not know this call; load a newer one";
 const MODE: &str = "a mode has nine permission bits, 0 to 0777";
 const NAMESPACE_GONE: &str = "the IPC namespace of the handle has gone; open the device again";
+const WORD: &str = "the offset is not a multiple of 4, or not that of a word of the segment";
 const RANGE: &str = "the range is empty or does not lie within the segment";
 
 /// Makes the enum of an operation: its variants, the errnos that stand for each, and what to say.
@@ -298,6 +303,30 @@ kinds! {
         TooMany: ENOLCK => "the handle or the segment has as many ranges as it may",
         /// `ENOMEM`: no memory for the range.
         NoMemory: ENOMEM => "no memory for the range",
+    }
+
+    /// Why waiting on a word failed.
+    WaitErrorKind {
+        /// `EINVAL`: the offset is not a multiple of 4, or the word does not lie within the segment, rounded up
+        /// to pages.
+        Invalid: EINVAL => WORD,
+        /// `EACCES`: the handle is not open for reading, or was restricted to less.
+        Denied: EACCES => "the handle is not open for reading, or was restricted to less",
+        /// `ENOMEM`: no memory to wait with.
+        NoMemory: ENOMEM => "no memory to wait with",
+        /// `ENOTTY`: the module does not know the call.
+        Unsupported: ENOTTY => OLD_MODULE,
+    }
+
+    /// Why waking those who wait on a word failed.
+    WakeErrorKind {
+        /// `EINVAL`: the offset is not a multiple of 4, or the word does not lie within the segment, rounded up
+        /// to pages.
+        Invalid: EINVAL => WORD,
+        /// `EACCES`: the handle is not open for writing, or was restricted to less.
+        Denied: EACCES => "the handle is not open for writing, or was restricted to less",
+        /// `ENOTTY`: the module does not know the call.
+        Unsupported: ENOTTY => OLD_MODULE,
     }
 
     /// Why ending an access to a range failed.

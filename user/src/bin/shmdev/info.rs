@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use shmdev::Info;
-use shmdev::uapi::{FEATURE_POLL, FEATURE_RESTRICT, FEATURE_SEGMENTS, FEATURE_SYNC};
+use shmdev::uapi::{FEATURE_POLL, FEATURE_RESTRICT, FEATURE_SEGMENTS, FEATURE_SYNC, FEATURE_WAIT};
 
 use crate::Node;
 use crate::failure::{Result, print};
@@ -90,6 +90,7 @@ fn features(bits: u64) -> Vec<String> {
         FEATURE_POLL => "poll".to_owned(),
         FEATURE_SEGMENTS => "segments".to_owned(),
         FEATURE_RESTRICT => "restrict".to_owned(),
+        FEATURE_WAIT => "wait".to_owned(),
         _ => format!("bit-{bit}"),
     };
     (0..u64::BITS)
