@@ -25,6 +25,8 @@ pub(super) struct Worker<'a> {
     random: Random,
     handles: Vec<Handle>,
     mappings: Vec<Region>,
+    /// Of the segment that it made last; others make theirs at the same time.
+    last_id: u64,
     /// Through which handles are passed on, in both directions.
     queue: &'a (OwnedFd, OwnedFd),
     /// The IPC namespace that it began in.
@@ -41,6 +43,7 @@ impl<'a> Worker<'a> {
             random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             handles: Vec::new(),
             mappings: Vec::new(),
+            last_id: 0,
             queue,
             home: keep("ipc"),
             sufferer: Sufferer::new(suffering),
@@ -87,6 +90,11 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// One that may be somebody's.
+    fn some_id(&mut self) -> u64 {
+        self.last_id.saturating_sub(self.below(50)) + self.below(50)
+    }
+
     fn hold(&mut self, handle: Handle) {
         if self.handles.len() == HELD {
             let index = self.random.below(HELD);
@@ -97,7 +105,7 @@ impl<'a> Worker<'a> {
 
     /// One thing, chosen at random. Each may be refused, for reasons that the contract gives for it.
     pub(super) fn step(&mut self) {
-        match self.below(20) {
+        match self.below(21) {
             0 | 1 => self.create(),
             2 | 3 => self.open(),
             4 => self.map(),
@@ -114,6 +122,7 @@ impl<'a> Worker<'a> {
             16 => self.receive(),
             17 => self.split(),
             18 => self.die_or_drop(),
+            19 => self.wait_and_wake(),
             _ => self.move_house(),
         }
     }
@@ -132,14 +141,15 @@ impl<'a> Worker<'a> {
         };
         let Some(handle) = self.fresh() else { return };
         let refusals = [Errno::EEXIST, Errno::EINVAL];
-        if self.tries(&refusals, || handle.create(create)).is_some() {
+        if let Some(created) = self.tries(&refusals, || handle.create(create)) {
+            self.last_id = created.id;
             self.hold(handle);
         }
     }
 
     fn open(&mut self) {
         let target = match self.below(4) {
-            0 => by_id(self.below(200)),
+            0 => by_id(self.some_id()),
             _ => by_name(self.name()),
         };
         let Some(handle) = self.fresh() else { return };
@@ -200,7 +210,7 @@ impl<'a> Worker<'a> {
         let handle = self.any();
         let target = match self.below(3) {
             0 => THIS,
-            1 => by_id(1 + self.below(200)),
+            1 => by_id(1 + self.some_id()),
             _ => by_name(self.name()),
         };
         let refusals = [Errno::ENOENT, Errno::EIDRM, Errno::EACCES, Errno::EINVAL];
@@ -236,6 +246,14 @@ impl<'a> Worker<'a> {
                 .end(access, offset, len)
                 .expect("what was begun can be ended");
         }
+    }
+
+    fn wait_and_wake(&mut self) {
+        let (handle, offset) = (self.any(), self.below(16) * 4);
+        let (deadline, count) = (in_ms(self.below(4)), self.below(3) as u32);
+        let refusals = [Errno::EAGAIN, Errno::ETIMEDOUT, Errno::EACCES];
+        self.tries(&refusals, || handle.wait_on(offset, 0, deadline));
+        self.tries(&[Errno::EACCES], || handle.wake(offset, count));
     }
 
     fn transfer(&mut self) {
