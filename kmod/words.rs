@@ -194,26 +194,25 @@ impl Words {
         let Ok(bucket) = self.bucket(word) else {
             return 0;
         };
-        let mut woken = RBTree::new();
+        let mut woken: RBTree<Place, Arc<Unparker>> = RBTree::new();
         let mut count: u32 = 0;
         let mut waiters = bucket.waiters.lock();
         while count < most {
             let Some(at) = waiters.cursor_lower_bound(&first) else {
                 break;
             };
-            let (&place, unparker) = at.current();
+            let (&place, _) = at.current();
             if place.word != word {
                 break;
             }
-            unparker.unpark();
             if let Some(node) = waiters.remove_node(&place) {
                 let _ = woken.insert(node);
             }
             count = count.saturating_add(1);
         }
         drop(waiters);
-        // Frees them.
-        drop(woken);
+        // Not under the lock: there may be many, and they would meet it.
+        woken.values().for_each(|unparker| unparker.unpark());
         count
     }
 }
