@@ -2,6 +2,8 @@
 
 //! The segment's memory: zeroed before anyone sees it, charged to whoever loads the module, given back in full.
 
+use std::time::{Duration, Instant};
+
 use super::refused;
 use crate::harness::tests;
 use crate::sys::cgroup::Group;
@@ -142,17 +144,28 @@ fn meminfo(name: &str) -> u64 {
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Runs the rounds and returns how much less memory there is afterwards: free in all, and in slabs.
-pub(super) fn cost(mut rounds: impl FnMut()) -> (i64, i64) {
+/// Fails if so much less memory is free after the rounds, or so much more is in slabs.
+#[track_caller]
+pub(super) fn gives_back(mut rounds: impl FnMut(), free: i64, slabs: i64) {
     let look = || {
         // What may be given back is given back, so that two looks can be compared.
         std::fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
         (meminfo("MemFree") as i64, meminfo("SUnreclaim") as i64)
     };
-    let (free, slab) = look();
+    let before = look();
     rounds();
-    let (free_after, slab_after) = look();
-    (free - free_after, slab_after - slab)
+    // For a while each processor keeps pages that were freed on it.
+    let give_up = Instant::now() + Duration::from_secs(40);
+    loop {
+        let now = look();
+        let (lost, more) = (before.0 - now.0, now.1 - before.1);
+        if lost < free && more < slabs {
+            return;
+        }
+        let left = format!("{lost} bytes less are free, and {more} bytes more in slabs");
+        assert!(Instant::now() < give_up, "{left}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// One load with everything used, and unload.
@@ -170,10 +183,8 @@ fn cycle() {
 fn a_hundred_loads_leave_no_memory_behind() {
     let _module = Reloaded::afterwards();
     (0..3).for_each(|_| cycle());
-    let (memory, slab) = cost(|| (0..100).for_each(|_| cycle()));
     // A segment lost each time would be 100 MiB; the rest of the system moves by less.
-    assert!(memory < 24 << 20, "{memory} bytes less are free");
-    assert!(slab < 2 << 20, "{slab} bytes more are in slabs");
+    gives_back(|| (0..100).for_each(|_| cycle()), 24 << 20, 2 << 20);
 }
 
 fn thousands_of_handles_and_mappings_leave_no_memory_behind() {
@@ -189,12 +200,8 @@ fn thousands_of_handles_and_mappings_leave_no_memory_behind() {
         }
     };
     rounds(500);
-    let (_, slab) = cost(|| rounds(6000));
-    assert!(
-        slab < 1 << 20,
-        "{slab} bytes more are in slabs: about {} for each handle",
-        slab / 6000
-    );
+    // Less than 180 bytes for each handle.
+    gives_back(|| rounds(6000), i64::MAX, 1 << 20);
 }
 
 fn kmemleak_finds_nothing() {
@@ -209,7 +216,7 @@ fn kmemleak_finds_nothing() {
     handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
     // An object counts as lost when it is some seconds old and two scans have not found it.
     for _ in 0..2 {
-        std::thread::sleep(std::time::Duration::from_secs(6));
+        std::thread::sleep(Duration::from_secs(6));
         std::fs::write(KMEMLEAK, "scan").unwrap();
     }
     let report = std::fs::read_to_string(KMEMLEAK).unwrap();
