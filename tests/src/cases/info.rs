@@ -5,7 +5,7 @@
 use crate::harness::tests;
 use crate::sys::{
     ABI_VERSION, ACCESS_READ, ACCESS_WRITE, FEATURE_POLL, FEATURE_RESTRICT, FEATURE_SEGMENTS, FEATURE_SYNC,
-    Handle, IOC_INFO, IOC_STAT, Info, PAGE, Region, SIZE, Stat, THIS,
+    FEATURE_WAIT, Handle, IOC_INFO, IOC_STAT, Info, PAGE, Region, SIZE, Stat, THIS,
 };
 
 tests![
@@ -23,7 +23,7 @@ fn info_tells_version_limits_and_token() {
     assert_eq!(info.page_size as usize, PAGE);
     assert_eq!(
         info.features,
-        FEATURE_SYNC | FEATURE_POLL | FEATURE_SEGMENTS | FEATURE_RESTRICT
+        FEATURE_SYNC | FEATURE_POLL | FEATURE_SEGMENTS | FEATURE_RESTRICT | FEATURE_WAIT
     );
     assert_eq!(info.default_size as usize, SIZE);
     assert_eq!(info.max_ranges, 1024);

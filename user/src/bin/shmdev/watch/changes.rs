@@ -19,12 +19,15 @@ pub(super) enum Change<'a> {
 
 /// Both in the order of their ids, which are never used again.
 pub(super) fn between<'a>(before: &'a [Stat], now: &'a [Stat]) -> Vec<Change<'a>> {
-    let old = |id| before.iter().find(|stat| stat.id == id);
+    let find = |list: &'a [Stat], id| {
+        let index = list.binary_search_by_key(&id, |stat| stat.id).ok()?;
+        list.get(index)
+    };
     let gone = before
         .iter()
-        .filter(|old| !now.iter().any(|stat| stat.id == old.id))
+        .filter(|old| find(now, old.id).is_none())
         .map(Change::Gone);
-    let others = now.iter().filter_map(|stat| match old(stat.id) {
+    let others = now.iter().filter_map(|stat| match find(before, stat.id) {
         None => Some(Change::Created(stat)),
         Some(old) if old != stat => Some(Change::Changed {
             before: old,
