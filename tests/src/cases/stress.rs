@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::injection::Scarcity;
 use super::model::Random;
 use super::worker::{NAMES, Worker};
-use crate::harness::{LogReader, tests};
+use crate::harness::{LogReader, on_debug_kernel, tests};
 use crate::sys::process::{End, until};
 use crate::sys::{Errno, Handle, PAGE, Process, Region, by_name, file, usage};
 
@@ -28,8 +28,7 @@ fn how_long() -> Duration {
     let seconds = std::env::var("SHMDEV_STRESS_SECONDS")
         .ok()
         .map(|text| text.parse().expect("SHMDEV_STRESS_SECONDS, a number"));
-    let debug = std::env::var("SHMDEV_KERNEL").is_ok_and(|kernel| kernel == "debug");
-    Duration::from_secs(seconds.unwrap_or(if debug { 20 } else { 2 }))
+    Duration::from_secs(seconds.unwrap_or(if on_debug_kernel() { 20 } else { 2 }))
 }
 
 fn sixteen_processes_do_everything_and_nothing_is_left() {

@@ -16,7 +16,7 @@ mod state;
 
 pub(crate) use args::{Args, Command};
 pub(crate) use kmsg::Reader as LogReader;
-pub(crate) use needs::{Need, rmmod_path};
+pub(crate) use needs::{Need, on_debug_kernel, rmmod_path};
 pub(crate) use runner::run;
 
 /// One test: a function that panics when the behaviour is not as it should be.

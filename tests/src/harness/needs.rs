@@ -113,6 +113,11 @@ impl Need {
     }
 }
 
+/// Whether this is the kernel that looks for errors of its own, and is slow.
+pub(crate) fn on_debug_kernel() -> bool {
+    std::env::var("SHMDEV_KERNEL").is_ok_and(|kernel| kernel == "debug")
+}
+
 /// Where `rmmod` is.
 pub(crate) fn rmmod_path() -> Option<&'static Path> {
     ["/usr/sbin/rmmod", "/sbin/rmmod", "/usr/bin/rmmod"]

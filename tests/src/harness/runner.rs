@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::kmsg::{self, Reader};
 use super::report::{Summary, Verdict, details, ending};
-use super::{Args, Test, child, state};
+use super::{Args, Test, child, on_debug_kernel, state};
 use crate::sys::process;
 
 /// Exit status of a run in which a test failed, as cargo's.
@@ -58,10 +58,9 @@ impl Runner {
     fn new() -> std::io::Result<Runner> {
         process::become_subreaper()?;
         let log = Reader::from_the_start()?;
-        let debug = std::env::var("SHMDEV_KERNEL").is_ok_and(|kernel| kernel == "debug");
         Ok(Runner {
             log,
-            slowness: if debug { 5 } else { 1 },
+            slowness: if on_debug_kernel() { 5 } else { 1 },
         })
     }
 
