@@ -17,7 +17,6 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
-#include <linux/slab.h>
 #include <linux/time_namespace.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -48,13 +47,6 @@ gfp_t shmdev_gfp_segment(bool large)
 
 	/* Give up early on large blocks; never call the OOM killer for the small ones. */
 	return gfp | (large ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL);
-}
-
-/* As realloc, for what describes a segment: charged, and no reason to call the OOM killer. */
-void *shmdev_kvrealloc(const void *old, size_t size);
-void *shmdev_kvrealloc(const void *old, size_t size)
-{
-	return kvrealloc(old, size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 }
 
 /*

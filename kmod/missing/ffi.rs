@@ -21,7 +21,6 @@ unsafe extern "C" {
     // helpers.c
     pub(super) fn shmdev_alloc_pages(gfp: bindings::gfp_t, order: c_uint) -> *mut bindings::page;
     pub(super) fn shmdev_gfp_segment(large: bool) -> bindings::gfp_t;
-    pub(super) fn shmdev_kvrealloc(old: *const c_void, size: usize) -> *mut c_void;
     pub(super) fn shmdev_totalram_pages() -> c_ulong;
     pub(super) fn shmdev_split_pages(page: *mut bindings::page, order: c_uint, split: *mut bool);
     pub(super) fn shmdev_get_pages(page: *mut bindings::page, count: c_ulong);

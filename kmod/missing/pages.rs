@@ -4,6 +4,7 @@
 
 use super::{
     ffi,
+    gfp::GFP_MAY_FAIL,
     process::current_is_being_killed, //
 };
 use core::{
@@ -174,42 +175,9 @@ impl Pages {
 
     fn push(&mut self, piece: Piece) -> Result {
         let end = piece.end;
-        self.make_room()?;
-        self.pieces
-            .push_within_capacity(piece)
-            .map_err(|_| ENOMEM)?;
+        self.pieces.push(piece, GFP_MAY_FAIL)?;
         // INVARIANT: The new piece begins where the last one ended.
         self.count = end;
-        Ok(())
-    }
-
-    /// Makes room for one more piece, without calling the OOM killer.
-    // `KVVec` has no way to say that: its flags lack __GFP_RETRY_MAYFAIL.
-    fn make_room(&mut self) -> Result {
-        if self.pieces.len() < self.pieces.capacity() {
-            return Ok(());
-        }
-        let capacity = self.pieces.capacity().max(4).checked_mul(2).ok_or(ENOMEM)?;
-        let size = capacity.checked_mul(size_of::<Piece>()).ok_or(ENOMEM)?;
-        let (old, len, old_capacity) = core::mem::take(&mut self.pieces).into_raw_parts();
-        let old_allocation = if old_capacity == 0 {
-            core::ptr::null()
-        } else {
-            old.cast_const().cast()
-        };
-        // SAFETY: The pointer is null or that of an allocation of `KVmalloc`, which is what the
-        // function reallocates.
-        let new = unsafe { ffi::shmdev_kvrealloc(old_allocation, size) };
-        let (pieces, capacity) = match NonNull::new(new) {
-            Some(new) => (new.as_ptr().cast(), capacity),
-            None => (old, old_capacity),
-        };
-        // SAFETY: The parts are those of the old vector, or of the allocation that it was moved to,
-        // which has room for `capacity` pieces.
-        self.pieces = unsafe { KVVec::from_raw_parts(pieces, len, capacity) };
-        if new.is_null() {
-            return Err(ENOMEM);
-        }
         Ok(())
     }
 
