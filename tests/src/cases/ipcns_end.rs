@@ -33,6 +33,13 @@ tests![
     unloading_races_with_the_end_of_a_namespace needs [IpcNamespace, ModuleFile],
 ];
 
+/// Gives a namespace that is kept, with one segment of two pages, the time in which one that nobody keeps goes.
+#[track_caller]
+fn one_that_nobody_keeps_has_gone() {
+    in_ipc_namespace(|| drop(Handle::creating("other", 5000))).join();
+    until("the other one is gone", || usage() == (1, 2 * PAGE as u64));
+}
+
 fn segments_go_when_their_namespace_goes() {
     in_ipc_namespace(|| {
         for index in 0..20 {
@@ -69,9 +76,7 @@ fn a_namespace_that_somebody_keeps_keeps_its_segments() {
     })
     .join();
     let namespace: OwnedFd = file::receive_fd(&here);
-    // Time enough for a namespace that nobody keeps.
-    in_ipc_namespace(|| drop(Handle::creating("other", 5000))).join();
-    until("the other one is gone", || usage() == (1, 2 * PAGE as u64));
+    one_that_nobody_keeps_has_gone();
     Process::fork(|| {
         enter(&namespace).unwrap();
         let mut bytes = [0; 4];
@@ -90,9 +95,7 @@ fn a_mounted_mqueue_file_system_keeps_its_namespace() {
         Handle::creating("frames", 5000);
     })
     .join();
-    // Time enough for a namespace that nothing keeps.
-    in_ipc_namespace(|| drop(Handle::creating("other", 100))).join();
-    until("the other one is gone", || usage() == (1, 2 * PAGE as u64));
+    one_that_nobody_keeps_has_gone();
     drop(place);
     all_gone();
 }
@@ -105,8 +108,7 @@ fn an_open_message_queue_keeps_its_namespace() {
     })
     .join();
     let queue = file::receive_fd(&here);
-    in_ipc_namespace(|| drop(Handle::creating("other", 100))).join();
-    until("the other one is gone", || usage() == (1, 2 * PAGE as u64));
+    one_that_nobody_keeps_has_gone();
     drop(queue);
     all_gone();
 }
