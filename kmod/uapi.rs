@@ -25,6 +25,20 @@ pub const SYNC_NR: u8 = 0x02;
 pub const WAIT_NR: u8 = 0x03;
 /// Ioctl number of [`IOC_WAKE`].
 pub const WAKE_NR: u8 = 0x04;
+/// Ioctl number of [`IOC_WAITV`].
+pub const WAITV_NR: u8 = 0x05;
+/// Ioctl number of [`IOC_REQUEUE`].
+pub const REQUEUE_NR: u8 = 0x06;
+/// Ioctl number of [`IOC_WAKE_WAIT`].
+pub const WAKE_WAIT_NR: u8 = 0x07;
+/// Ioctl number of [`IOC_ROBUST_ADD`].
+pub const ROBUST_ADD_NR: u8 = 0x08;
+/// Ioctl number of [`IOC_ROBUST_DEL`].
+pub const ROBUST_DEL_NR: u8 = 0x09;
+/// Ioctl number of [`IOC_EVENTFD_ADD`].
+pub const EVENTFD_ADD_NR: u8 = 0x0a;
+/// Ioctl number of [`IOC_EVENTFD_DEL`].
+pub const EVENTFD_DEL_NR: u8 = 0x0b;
 /// Ioctl number of [`IOC_CREATE`].
 pub const CREATE_NR: u8 = 0x10;
 /// Ioctl number of [`IOC_OPEN`].
@@ -50,6 +64,22 @@ pub const IOC_SYNC: u32 = opcode(IOC_READ | IOC_WRITE, SYNC_NR, size_of::<SyncRa
 pub const IOC_WAIT: u32 = opcode(IOC_WRITE, WAIT_NR, size_of::<Wait>());
 /// `_IOW(IOC_TYPE, WAKE_NR, Wake)`: wake those who wait on a word. Returns how many.
 pub const IOC_WAKE: u32 = opcode(IOC_WRITE, WAKE_NR, size_of::<Wake>());
+/// `_IOW(IOC_TYPE, WAITV_NR, Waitv)`: as [`IOC_WAIT`], on several words. Returns the index of the one
+/// that was woken. Only the first [`Waitv::count`] elements of [`Waitv::words`] are read.
+pub const IOC_WAITV: u32 = opcode(IOC_WRITE, WAITV_NR, size_of::<Waitv>());
+/// `_IOW(IOC_TYPE, REQUEUE_NR, Requeue)`: wake some of those who wait on a word, and let others wait
+/// on another one. Returns how many both are.
+pub const IOC_REQUEUE: u32 = opcode(IOC_WRITE, REQUEUE_NR, size_of::<Requeue>());
+/// `_IOW(IOC_TYPE, WAKE_WAIT_NR, WakeWait)`: wake those who wait on a word, and wait on another one.
+pub const IOC_WAKE_WAIT: u32 = opcode(IOC_WRITE, WAKE_WAIT_NR, size_of::<WakeWait>());
+/// `_IOW(IOC_TYPE, ROBUST_ADD_NR, Robust)`: have the kernel tend a word when this process dies.
+pub const IOC_ROBUST_ADD: u32 = opcode(IOC_WRITE, ROBUST_ADD_NR, size_of::<Robust>());
+/// `_IOW(IOC_TYPE, ROBUST_DEL_NR, Robust)`: take that back.
+pub const IOC_ROBUST_DEL: u32 = opcode(IOC_WRITE, ROBUST_DEL_NR, size_of::<Robust>());
+/// `_IOW(IOC_TYPE, EVENTFD_ADD_NR, Eventfd)`: have an eventfd signalled.
+pub const IOC_EVENTFD_ADD: u32 = opcode(IOC_WRITE, EVENTFD_ADD_NR, size_of::<Eventfd>());
+/// `_IOW(IOC_TYPE, EVENTFD_DEL_NR, Eventfd)`: take that back.
+pub const IOC_EVENTFD_DEL: u32 = opcode(IOC_WRITE, EVENTFD_DEL_NR, size_of::<Eventfd>());
 /// `_IOWR(IOC_TYPE, CREATE_NR, Create)`: make a segment and attach this handle to it.
 pub const IOC_CREATE: u32 = opcode(IOC_READ | IOC_WRITE, CREATE_NR, size_of::<Create>());
 /// `_IOWR(IOC_TYPE, OPEN_NR, Open)`: attach this handle to a segment that exists.
@@ -76,6 +106,12 @@ pub const FEATURE_SEGMENTS: u64 = 1 << 2;
 pub const FEATURE_RESTRICT: u64 = 1 << 3;
 /// [`Info::features`]: [`IOC_WAIT`] and [`IOC_WAKE`] are there.
 pub const FEATURE_WAIT: u64 = 1 << 4;
+/// [`Info::features`]: [`IOC_WAITV`], [`IOC_REQUEUE`] and [`IOC_WAKE_WAIT`] are there.
+pub const FEATURE_WAITV: u64 = 1 << 5;
+/// [`Info::features`]: [`IOC_ROBUST_ADD`] and [`IOC_ROBUST_DEL`] are there.
+pub const FEATURE_ROBUST: u64 = 1 << 6;
+/// [`Info::features`]: [`IOC_EVENTFD_ADD`] and [`IOC_EVENTFD_DEL`] are there.
+pub const FEATURE_EVENTFD: u64 = 1 << 7;
 
 /// Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
 /// `..`; the rest of the field is zero.
@@ -132,6 +168,26 @@ pub const DEADLINE_NEVER: u64 = u64::MAX;
 /// Bytes of a word that can be waited on; its offset is a multiple of that.
 pub const WORD_SIZE: u64 = 4;
 
+/// How many words one [`IOC_WAITV`] can wait on.
+pub const WAITV_MAX: usize = 128;
+
+/// Bits of a lock word: the token of its owner's handle, 0 if it is free.
+pub const WORD_TOKEN: u32 = TOKEN_MAX;
+/// Bit of a lock word: an owner died, and what the lock protects may be half changed. Set by the
+/// kernel, cleared by whoever has put that right.
+pub const WORD_OWNER_DIED: u32 = 0x4000_0000;
+/// Bit of a lock word: somebody may wait on it, so whoever unlocks must wake.
+pub const WORD_WAITERS: u32 = 0x8000_0000;
+
+/// [`Robust::flags`]: only wake one who waits on the word, and leave the word alone.
+pub const ROBUST_WAKE_ONLY: u32 = 1 << 0;
+
+/// [`Eventfd::flags`]: signal each new generation, not what is woken on a word.
+pub const EVENTFD_GENERATION: u32 = 1 << 0;
+
+/// How many eventfds a handle can have attached.
+pub const EVENTFDS_MAX: usize = 64;
+
 /// [`SyncRange::status`]: somebody died while writing bytes of this range, and no write of them was
 /// completed since.
 pub const STATUS_OWNER_DIED: u32 = 1 << 0;
@@ -174,8 +230,10 @@ pub struct Info {
     pub access: u32,
     /// 1 if it was restricted by [`IOC_RESTRICT`], else 0.
     pub restricted: u32,
+    /// How many robust words a handle may have at a time; one more fails with `ENOSPC`.
+    pub max_robust: u32,
     /// Zero.
-    pub reserved: [u64; 2],
+    pub reserved: [u32; 3],
 }
 
 /// Names a segment, in calls that can be about another one than this handle's.
@@ -413,6 +471,101 @@ pub struct Wake {
     pub count: u32,
     /// Must be zero.
     pub flags: u32,
+}
+
+/// A word to wait on, of [`Waitv`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WaitWord {
+    /// First byte of the word, a multiple of 4.
+    pub offset: u64,
+    /// Do not wait if the word is not this, in the byte order of the machine.
+    pub expected: u32,
+    /// Must be zero.
+    pub flags: u32,
+}
+
+/// What [`IOC_WAITV`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waitv {
+    /// Until when to wait: nanoseconds of `CLOCK_MONOTONIC`, or [`DEADLINE_NEVER`].
+    pub deadline_ns: u64,
+    /// How many of `words` there are, 1 to [`WAITV_MAX`].
+    pub count: u32,
+    /// Must be zero.
+    pub flags: u32,
+    /// What to wait on.
+    pub words: [WaitWord; WAITV_MAX],
+}
+
+/// What [`IOC_REQUEUE`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requeue {
+    /// First byte of the word that is waited on, a multiple of 4.
+    pub from: u64,
+    /// First byte of another word, a multiple of 4.
+    pub to: u64,
+    /// Do nothing if the word at `from` is not this.
+    pub expected: u32,
+    /// How many to wake at most, 0 to 2^31 - 1.
+    pub wake: u32,
+    /// How many of the others to let wait on the other word, 0 to 2^31 - 1.
+    pub requeue: u32,
+    /// Must be zero.
+    pub flags: u32,
+}
+
+/// What [`IOC_WAKE_WAIT`] takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WakeWait {
+    /// What to wake.
+    pub wake: Wake,
+    /// What to wait for.
+    pub wait: Wait,
+}
+
+/// What [`IOC_ROBUST_ADD`] and [`IOC_ROBUST_DEL`] take.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Robust {
+    /// First byte of the word, a multiple of 4.
+    pub offset: u64,
+    /// 0 or [`ROBUST_WAKE_ONLY`].
+    pub flags: u32,
+    /// Must be zero.
+    pub reserved: u32,
+}
+
+/// What [`IOC_EVENTFD_ADD`] and [`IOC_EVENTFD_DEL`] take.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Eventfd {
+    /// First byte of the word whose wake-ups to signal, a multiple of 4; 0 with
+    /// [`EVENTFD_GENERATION`].
+    pub offset: u64,
+    /// What to signal.
+    pub fd: i32,
+    /// 0 or [`EVENTFD_GENERATION`].
+    pub flags: u32,
+}
+
+// More words than the arrays that have a default.
+impl Default for Waitv {
+    fn default() -> Self {
+        Self {
+            deadline_ns: 0,
+            count: 0,
+            flags: 0,
+            words: [WaitWord {
+                offset: 0,
+                expected: 0,
+                flags: 0,
+            }; WAITV_MAX],
+        }
+    }
 }
 
 const IOC_WRITE: u32 = 1;

@@ -39,7 +39,7 @@ macro_rules! plain {
 plain! {
     Info: abi_version page_size features default_size token max_ranges max_segments
         max_segment_bytes max_total_bytes max_bytes_per_uid segments total_bytes uid_bytes
-        window_start window_end access restricted reserved;
+        window_start window_end access restricted max_robust reserved;
     Target: name id by reserved;
     Stat: target size mapped_size nattch handles generation created_ns attached_ns changed_ns
         holders waiters pieces flags uid gid creator_uid creator_gid creator_pid last_pid mode
@@ -54,4 +54,9 @@ plain! {
     Restrict: offset len access flags;
     Wait: offset deadline_ns expected flags;
     Wake: offset count flags;
+    WaitWord: offset expected flags;
+    Requeue: from to expected wake requeue flags;
+    WakeWait: wake wait;
+    Robust: offset flags reserved;
+    Eventfd: offset fd flags;
 }

@@ -55,6 +55,41 @@
 #define SHMDEV_WAKE_NR 4
 
 /**
+ * Ioctl number of `SHMDEV_IOC_WAITV`.
+ */
+#define SHMDEV_WAITV_NR 5
+
+/**
+ * Ioctl number of `SHMDEV_IOC_REQUEUE`.
+ */
+#define SHMDEV_REQUEUE_NR 6
+
+/**
+ * Ioctl number of `SHMDEV_IOC_WAKE_WAIT`.
+ */
+#define SHMDEV_WAKE_WAIT_NR 7
+
+/**
+ * Ioctl number of `SHMDEV_IOC_ROBUST_ADD`.
+ */
+#define SHMDEV_ROBUST_ADD_NR 8
+
+/**
+ * Ioctl number of `SHMDEV_IOC_ROBUST_DEL`.
+ */
+#define SHMDEV_ROBUST_DEL_NR 9
+
+/**
+ * Ioctl number of `SHMDEV_IOC_EVENTFD_ADD`.
+ */
+#define SHMDEV_EVENTFD_ADD_NR 10
+
+/**
+ * Ioctl number of `SHMDEV_IOC_EVENTFD_DEL`.
+ */
+#define SHMDEV_EVENTFD_DEL_NR 11
+
+/**
  * Ioctl number of `SHMDEV_IOC_CREATE`.
  */
 #define SHMDEV_CREATE_NR 16
@@ -113,6 +148,21 @@
  * `shmdev_info.features`: `SHMDEV_IOC_WAIT` and `SHMDEV_IOC_WAKE` are there.
  */
 #define SHMDEV_FEATURE_WAIT (1 << 4)
+
+/**
+ * `shmdev_info.features`: `SHMDEV_IOC_WAITV`, `SHMDEV_IOC_REQUEUE` and `SHMDEV_IOC_WAKE_WAIT` are there.
+ */
+#define SHMDEV_FEATURE_WAITV (1 << 5)
+
+/**
+ * `shmdev_info.features`: `SHMDEV_IOC_ROBUST_ADD` and `SHMDEV_IOC_ROBUST_DEL` are there.
+ */
+#define SHMDEV_FEATURE_ROBUST (1 << 6)
+
+/**
+ * `shmdev_info.features`: `SHMDEV_IOC_EVENTFD_ADD` and `SHMDEV_IOC_EVENTFD_DEL` are there.
+ */
+#define SHMDEV_FEATURE_EVENTFD (1 << 7)
 
 /**
  * Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
@@ -221,6 +271,42 @@
 #define SHMDEV_WORD_SIZE 4
 
 /**
+ * How many words one `SHMDEV_IOC_WAITV` can wait on.
+ */
+#define SHMDEV_WAITV_MAX 128
+
+/**
+ * Bits of a lock word: the token of its owner's handle, 0 if it is free.
+ */
+#define SHMDEV_WORD_TOKEN SHMDEV_TOKEN_MAX
+
+/**
+ * Bit of a lock word: an owner died, and what the lock protects may be half changed. Set by the
+ * kernel, cleared by whoever has put that right.
+ */
+#define SHMDEV_WORD_OWNER_DIED 1073741824
+
+/**
+ * Bit of a lock word: somebody may wait on it, so whoever unlocks must wake.
+ */
+#define SHMDEV_WORD_WAITERS 2147483648
+
+/**
+ * `shmdev_robust.flags`: only wake one who waits on the word, and leave the word alone.
+ */
+#define SHMDEV_ROBUST_WAKE_ONLY (1 << 0)
+
+/**
+ * `shmdev_eventfd.flags`: signal each new generation, not what is woken on a word.
+ */
+#define SHMDEV_EVENTFD_GENERATION (1 << 0)
+
+/**
+ * How many eventfds a handle can have attached.
+ */
+#define SHMDEV_EVENTFDS_MAX 64
+
+/**
  * `shmdev_sync_range.status`: somebody died while writing bytes of this range, and no write of them was
  * completed since.
  */
@@ -299,9 +385,13 @@ struct shmdev_info {
    */
   uint32_t restricted;
   /**
+   * How many robust words a handle may have at a time; one more fails with `ENOSPC`.
+   */
+  uint32_t max_robust;
+  /**
    * Zero.
    */
-  uint64_t reserved[2];
+  uint32_t reserved[3];
 };
 
 /**
@@ -650,6 +740,127 @@ struct shmdev_wake {
 };
 
 /**
+ * A word to wait on, of `shmdev_waitv`.
+ */
+struct shmdev_wait_word {
+  /**
+   * First byte of the word, a multiple of 4.
+   */
+  uint64_t offset;
+  /**
+   * Do not wait if the word is not this, in the byte order of the machine.
+   */
+  uint32_t expected;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+};
+
+/**
+ * What `SHMDEV_IOC_WAITV` takes.
+ */
+struct shmdev_waitv {
+  /**
+   * Until when to wait: nanoseconds of `CLOCK_MONOTONIC`, or `SHMDEV_DEADLINE_NEVER`.
+   */
+  uint64_t deadline_ns;
+  /**
+   * How many of `words` there are, 1 to `SHMDEV_WAITV_MAX`.
+   */
+  uint32_t count;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+  /**
+   * What to wait on.
+   */
+  struct shmdev_wait_word words[SHMDEV_WAITV_MAX];
+};
+
+/**
+ * What `SHMDEV_IOC_REQUEUE` takes.
+ */
+struct shmdev_requeue {
+  /**
+   * First byte of the word that is waited on, a multiple of 4.
+   */
+  uint64_t from;
+  /**
+   * First byte of another word, a multiple of 4.
+   */
+  uint64_t to;
+  /**
+   * Do nothing if the word at `from` is not this.
+   */
+  uint32_t expected;
+  /**
+   * How many to wake at most, 0 to 2^31 - 1.
+   */
+  uint32_t wake;
+  /**
+   * How many of the others to let wait on the other word, 0 to 2^31 - 1.
+   */
+  uint32_t requeue;
+  /**
+   * Must be zero.
+   */
+  uint32_t flags;
+};
+
+/**
+ * What `SHMDEV_IOC_WAKE_WAIT` takes.
+ */
+struct shmdev_wake_wait {
+  /**
+   * What to wake.
+   */
+  struct shmdev_wake wake;
+  /**
+   * What to wait for.
+   */
+  struct shmdev_wait wait;
+};
+
+/**
+ * What `SHMDEV_IOC_ROBUST_ADD` and `SHMDEV_IOC_ROBUST_DEL` take.
+ */
+struct shmdev_robust {
+  /**
+   * First byte of the word, a multiple of 4.
+   */
+  uint64_t offset;
+  /**
+   * 0 or `SHMDEV_ROBUST_WAKE_ONLY`.
+   */
+  uint32_t flags;
+  /**
+   * Must be zero.
+   */
+  uint32_t reserved;
+};
+
+/**
+ * What `SHMDEV_IOC_EVENTFD_ADD` and `SHMDEV_IOC_EVENTFD_DEL` take.
+ */
+struct shmdev_eventfd {
+  /**
+   * First byte of the word whose wake-ups to signal, a multiple of 4; 0 with
+   * `SHMDEV_EVENTFD_GENERATION`.
+   */
+  uint64_t offset;
+  /**
+   * What to signal.
+   */
+  int32_t fd;
+  /**
+   * 0 or `SHMDEV_EVENTFD_GENERATION`.
+   */
+  uint32_t flags;
+};
+
+/**
  * Facts about the device and this handle.
  */
 #define SHMDEV_IOC_INFO _IOR(SHMDEV_IOC_TYPE, SHMDEV_INFO_NR, struct shmdev_info)
@@ -673,6 +884,41 @@ struct shmdev_wake {
  * Wake those who wait on a word. Returns how many.
  */
 #define SHMDEV_IOC_WAKE _IOW(SHMDEV_IOC_TYPE, SHMDEV_WAKE_NR, struct shmdev_wake)
+
+/**
+ * As `SHMDEV_IOC_WAIT`, on several words. Returns the index of the one that was woken. Only the first `shmdev_waitv.count` elements of `shmdev_waitv.words` are read.
+ */
+#define SHMDEV_IOC_WAITV _IOW(SHMDEV_IOC_TYPE, SHMDEV_WAITV_NR, struct shmdev_waitv)
+
+/**
+ * Wake some of those who wait on a word, and let others wait on another one. Returns how many both are.
+ */
+#define SHMDEV_IOC_REQUEUE _IOW(SHMDEV_IOC_TYPE, SHMDEV_REQUEUE_NR, struct shmdev_requeue)
+
+/**
+ * Wake those who wait on a word, and wait on another one.
+ */
+#define SHMDEV_IOC_WAKE_WAIT _IOW(SHMDEV_IOC_TYPE, SHMDEV_WAKE_WAIT_NR, struct shmdev_wake_wait)
+
+/**
+ * Have the kernel tend a word when this process dies.
+ */
+#define SHMDEV_IOC_ROBUST_ADD _IOW(SHMDEV_IOC_TYPE, SHMDEV_ROBUST_ADD_NR, struct shmdev_robust)
+
+/**
+ * Take that back.
+ */
+#define SHMDEV_IOC_ROBUST_DEL _IOW(SHMDEV_IOC_TYPE, SHMDEV_ROBUST_DEL_NR, struct shmdev_robust)
+
+/**
+ * Have an eventfd signalled.
+ */
+#define SHMDEV_IOC_EVENTFD_ADD _IOW(SHMDEV_IOC_TYPE, SHMDEV_EVENTFD_ADD_NR, struct shmdev_eventfd)
+
+/**
+ * Take that back.
+ */
+#define SHMDEV_IOC_EVENTFD_DEL _IOW(SHMDEV_IOC_TYPE, SHMDEV_EVENTFD_DEL_NR, struct shmdev_eventfd)
 
 /**
  * Make a segment and attach this handle to it.

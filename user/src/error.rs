@@ -251,6 +251,12 @@ mod tests {
         told::<MapErrorKind>("map", &[EINVAL, EOVERFLOW, EACCES, EPERM, ENOMEM]);
         told::<WaitErrorKind>("wait", &[EINVAL, EACCES, ENOMEM, ENOTTY]);
         told::<WakeErrorKind>("wake", &[EINVAL, EACCES, ENOTTY]);
+        told::<RequeueErrorKind>("requeue", &[EINVAL, EACCES, ENOTTY]);
+        told::<RobustErrorKind>("robust", &[EINVAL, EACCES, ENOSPC, ENOENT, ENOMEM, ENOTTY]);
+        told::<EventfdErrorKind>(
+            "eventfd",
+            &[EINVAL, EBADF, EACCES, ENOSPC, ENOENT, ENOMEM, ENOTTY],
+        );
         told::<EndErrorKind>("unlock", &[ENOENT, EINVAL]);
         told::<TransferErrorKind>("read", &[ENOSPC, EBADF, EACCES, EINVAL]);
 

@@ -54,14 +54,16 @@ mod cursor;
 mod deadline;
 mod device;
 mod error;
+mod eventfd;
 mod manage;
 mod mapping;
 mod memory;
 mod name;
 mod options;
+mod range;
 mod segment;
 mod stat;
-mod sync;
+pub mod sync;
 mod sys;
 mod transfer;
 mod word;
@@ -76,18 +78,20 @@ pub use crate::cursor::Cursor;
 pub use crate::deadline::Deadline;
 pub use crate::device::{DEFAULT_PATH, Device, OpenOptions};
 pub use crate::error::{
-    AccessError, BeginError, BeginErrorKind, EndError, EndErrorKind, Kind, ListError, ListErrorKind,
-    MapError, MapErrorKind, OpError, OpenError, OpenErrorKind, PollError, PollErrorKind, RemoveError,
-    RemoveErrorKind, ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, SetError, SetErrorKind,
+    AccessError, BeginError, BeginErrorKind, EndError, EndErrorKind, EventfdError, EventfdErrorKind, Kind,
+    ListError, ListErrorKind, MapError, MapErrorKind, OpError, OpenError, OpenErrorKind, PollError,
+    PollErrorKind, RemoveError, RemoveErrorKind, RequeueError, RequeueErrorKind, ResizeError,
+    ResizeErrorKind, RestrictError, RestrictErrorKind, RobustError, RobustErrorKind, SetError, SetErrorKind,
     StatError, StatErrorKind, TransferError, TransferErrorKind, WaitError, WaitErrorKind, WakeError,
     WakeErrorKind,
 };
+pub use crate::eventfd::Signal;
 pub use crate::mapping::Mapping;
 pub use crate::memory::Atomic;
 pub use crate::name::{Name, NameError, Target};
 pub use crate::options::SegmentOptions;
+pub use crate::range::{Access, HeldRange, SyncGuard};
 pub use crate::segment::Segment;
 pub use crate::stat::{List, Stat};
-pub use crate::sync::{Access, HeldRange, SyncGuard};
 pub use crate::uapi::Info;
-pub use crate::word::Waited;
+pub use crate::word::{Death, Waited, WaitedAny};

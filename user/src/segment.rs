@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A handle that is attached to a segment: how to get one, its mappings, and waiting for others. Ranges are in
-//! `sync`, file I/O in `transfer`, what manages segments in `manage`.
+//! `range`, file I/O in `transfer`, what manages segments in `manage`.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};

@@ -10,7 +10,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::uapi::{
-    self, Create, Info, List, Open, Remove, Resize, Restrict, Set, Stat, SyncRange, Target, Wait, Wake,
+    self, Create, Eventfd, Info, List, Open, Remove, Requeue, Resize, Restrict, Robust, Set, Stat, SyncRange,
+    Target, Wait, Waitv, Wake, WakeWait,
 };
 
 /// The functions that `ioctl-sys` makes; their opcodes are compared with the ABI's below.
@@ -23,8 +24,15 @@ mod raw {
     ioctl_sys::ioctl!(try readwrite stat with IOC_TYPE, STAT_NR; Stat);
     ioctl_sys::ioctl!(try readwrite sync with IOC_TYPE, SYNC_NR; SyncRange);
     ioctl_sys::ioctl!(try write wait with IOC_TYPE, WAIT_NR; Wait);
-    // Returns a number.
+    // Those without `try` return a number.
     ioctl_sys::ioctl!(write wake with IOC_TYPE, WAKE_NR; Wake);
+    ioctl_sys::ioctl!(write waitv with IOC_TYPE, WAITV_NR; Waitv);
+    ioctl_sys::ioctl!(write requeue with IOC_TYPE, REQUEUE_NR; Requeue);
+    ioctl_sys::ioctl!(try write wake_wait with IOC_TYPE, WAKE_WAIT_NR; WakeWait);
+    ioctl_sys::ioctl!(try write robust_add with IOC_TYPE, ROBUST_ADD_NR; Robust);
+    ioctl_sys::ioctl!(try write robust_del with IOC_TYPE, ROBUST_DEL_NR; Robust);
+    ioctl_sys::ioctl!(try write eventfd_add with IOC_TYPE, EVENTFD_ADD_NR; Eventfd);
+    ioctl_sys::ioctl!(try write eventfd_del with IOC_TYPE, EVENTFD_DEL_NR; Eventfd);
     ioctl_sys::ioctl!(try readwrite create with IOC_TYPE, CREATE_NR; Create);
     ioctl_sys::ioctl!(try readwrite open with IOC_TYPE, OPEN_NR; Open);
     ioctl_sys::ioctl!(try write set with IOC_TYPE, SET_NR; Set);
@@ -50,6 +58,13 @@ check_opcodes! {
     IOC_SYNC iorw SYNC_NR SyncRange;
     IOC_WAIT iow WAIT_NR Wait;
     IOC_WAKE iow WAKE_NR Wake;
+    IOC_WAITV iow WAITV_NR Waitv;
+    IOC_REQUEUE iow REQUEUE_NR Requeue;
+    IOC_WAKE_WAIT iow WAKE_WAIT_NR WakeWait;
+    IOC_ROBUST_ADD iow ROBUST_ADD_NR Robust;
+    IOC_ROBUST_DEL iow ROBUST_DEL_NR Robust;
+    IOC_EVENTFD_ADD iow EVENTFD_ADD_NR Eventfd;
+    IOC_EVENTFD_DEL iow EVENTFD_DEL_NR Eventfd;
     IOC_CREATE iorw CREATE_NR Create;
     IOC_OPEN iorw OPEN_NR Open;
     IOC_SET iow SET_NR Set;
@@ -94,8 +109,54 @@ pub(crate) fn wait(fd: BorrowedFd<'_>, wait: &Wait) -> io::Result<()> {
 /// `WAKE`. Returns how many were woken.
 pub(crate) fn wake(fd: BorrowedFd<'_>, wake: &Wake) -> io::Result<u32> {
     // SAFETY: `wake` is what this opcode reads, and lives until the call returns.
-    let woken = unsafe { raw::wake(fd.as_raw_fd(), wake) };
-    u32::try_from(woken).map_err(|_| io::Error::last_os_error())
+    count(unsafe { raw::wake(fd.as_raw_fd(), wake) })
+}
+
+/// `WAITV`. Returns the index of the word that was woken.
+pub(crate) fn waitv(fd: BorrowedFd<'_>, waitv: &Waitv) -> io::Result<u32> {
+    // SAFETY: `waitv` is what this opcode reads, and lives until the call returns.
+    count(unsafe { raw::waitv(fd.as_raw_fd(), waitv) })
+}
+
+/// `REQUEUE`. Returns how many were woken or moved.
+pub(crate) fn requeue(fd: BorrowedFd<'_>, requeue: &Requeue) -> io::Result<u32> {
+    // SAFETY: `requeue` is what this opcode reads, and lives until the call returns.
+    count(unsafe { raw::requeue(fd.as_raw_fd(), requeue) })
+}
+
+/// `WAKE_WAIT`.
+pub(crate) fn wake_wait(fd: BorrowedFd<'_>, wake_wait: &WakeWait) -> io::Result<()> {
+    // SAFETY: `wake_wait` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::wake_wait(fd.as_raw_fd(), wake_wait) }
+}
+
+/// `ROBUST_ADD`.
+pub(crate) fn robust_add(fd: BorrowedFd<'_>, robust: &Robust) -> io::Result<()> {
+    // SAFETY: `robust` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::robust_add(fd.as_raw_fd(), robust) }
+}
+
+/// `ROBUST_DEL`.
+pub(crate) fn robust_del(fd: BorrowedFd<'_>, robust: &Robust) -> io::Result<()> {
+    // SAFETY: `robust` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::robust_del(fd.as_raw_fd(), robust) }
+}
+
+/// `EVENTFD_ADD`.
+pub(crate) fn eventfd_add(fd: BorrowedFd<'_>, eventfd: &Eventfd) -> io::Result<()> {
+    // SAFETY: `eventfd` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::eventfd_add(fd.as_raw_fd(), eventfd) }
+}
+
+/// `EVENTFD_DEL`.
+pub(crate) fn eventfd_del(fd: BorrowedFd<'_>, eventfd: &Eventfd) -> io::Result<()> {
+    // SAFETY: `eventfd` is what this opcode reads, and lives until the call returns.
+    unsafe { raw::eventfd_del(fd.as_raw_fd(), eventfd) }
+}
+
+/// The number that a call returned, or its errno.
+fn count(result: i32) -> io::Result<u32> {
+    u32::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 /// `CREATE`. The results are in `create` when it succeeds.

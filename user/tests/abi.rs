@@ -24,7 +24,8 @@ fn info_has_the_layout_of_the_abi() {
     layout!(Info, 128:
         abi_version 0 page_size 4 features 8 default_size 16 token 24 max_ranges 28 max_segments 32
         max_segment_bytes 40 max_total_bytes 48 max_bytes_per_uid 56 segments 64 total_bytes 72 uid_bytes 80
-        window_start 88 window_end 96 access 104 restricted 108 reserved 112);
+        window_start 88 window_end 96 access 104 restricted 108 max_robust 112
+        reserved 116);
 }
 
 #[test]
@@ -82,6 +83,26 @@ fn sync_range_has_the_layout_of_the_abi() {
 fn wait_and_wake_have_the_layout_of_the_abi() {
     layout!(Wait, 24: offset 0 deadline_ns 8 expected 16 flags 20);
     layout!(Wake, 16: offset 0 count 8 flags 12);
+    layout!(WaitWord, 16: offset 0 expected 8 flags 12);
+    layout!(Requeue, 32: from 0 to 8 expected 16 wake 20 requeue 24 flags 28);
+    layout!(WakeWait, 40: wake 0 wait 16);
+    // Not `Waitv`, which has no order, but its first fields are all that is read at a fixed place.
+    assert_eq!(size_of::<Waitv>(), 16 + WAITV_MAX * 16);
+    assert_eq!(
+        [
+            offset_of!(Waitv, deadline_ns),
+            offset_of!(Waitv, count),
+            offset_of!(Waitv, flags),
+            offset_of!(Waitv, words)
+        ],
+        [0, 8, 12, 16]
+    );
+}
+
+#[test]
+fn robust_and_eventfd_have_the_layout_of_the_abi() {
+    layout!(Robust, 16: offset 0 flags 8 reserved 12);
+    layout!(Eventfd, 16: offset 0 fd 8 flags 12);
 }
 
 #[test]
@@ -91,6 +112,13 @@ fn opcodes_are_the_known_numbers() {
     assert_eq!(IOC_SYNC, 0xc030_bb02);
     assert_eq!(IOC_WAIT, 0x4018_bb03);
     assert_eq!(IOC_WAKE, 0x4010_bb04);
+    assert_eq!(IOC_WAITV, 0x4810_bb05);
+    assert_eq!(IOC_REQUEUE, 0x4020_bb06);
+    assert_eq!(IOC_WAKE_WAIT, 0x4028_bb07);
+    assert_eq!(IOC_ROBUST_ADD, 0x4010_bb08);
+    assert_eq!(IOC_ROBUST_DEL, 0x4010_bb09);
+    assert_eq!(IOC_EVENTFD_ADD, 0x4010_bb0a);
+    assert_eq!(IOC_EVENTFD_DEL, 0x4010_bb0b);
     assert_eq!(IOC_CREATE, 0xc060_bb10);
     assert_eq!(IOC_OPEN, 0xc060_bb11);
     assert_eq!(IOC_SET, 0x4060_bb12);
@@ -119,6 +147,13 @@ fn opcodes_are_what_the_kernels_macros_compute() {
     assert_eq!(parts(IOC_SYNC), (READ | WRITE, 48, 0xbb, 2));
     assert_eq!(parts(IOC_WAIT), (WRITE, 24, 0xbb, 3));
     assert_eq!(parts(IOC_WAKE), (WRITE, 16, 0xbb, 4));
+    assert_eq!(parts(IOC_WAITV), (WRITE, 2064, 0xbb, 5));
+    assert_eq!(parts(IOC_REQUEUE), (WRITE, 32, 0xbb, 6));
+    assert_eq!(parts(IOC_WAKE_WAIT), (WRITE, 40, 0xbb, 7));
+    assert_eq!(parts(IOC_ROBUST_ADD), (WRITE, 16, 0xbb, 8));
+    assert_eq!(parts(IOC_ROBUST_DEL), (WRITE, 16, 0xbb, 9));
+    assert_eq!(parts(IOC_EVENTFD_ADD), (WRITE, 16, 0xbb, 10));
+    assert_eq!(parts(IOC_EVENTFD_DEL), (WRITE, 16, 0xbb, 11));
     assert_eq!(parts(IOC_CREATE), (READ | WRITE, 96, 0xbb, 16));
     assert_eq!(parts(IOC_OPEN), (READ | WRITE, 96, 0xbb, 17));
     assert_eq!(parts(IOC_SET), (WRITE, 96, 0xbb, 18));
@@ -137,10 +172,19 @@ fn constants_are_the_known_numbers() {
             FEATURE_POLL,
             FEATURE_SEGMENTS,
             FEATURE_RESTRICT,
-            FEATURE_WAIT
+            FEATURE_WAIT,
+            FEATURE_WAITV,
+            FEATURE_ROBUST,
+            FEATURE_EVENTFD
         ),
-        (1, 2, 4, 8, 16)
+        (1, 2, 4, 8, 16, 32, 64, 128)
     );
+    assert_eq!((WAITV_MAX, EVENTFDS_MAX), (128, 64));
+    assert_eq!(
+        (WORD_TOKEN, WORD_OWNER_DIED, WORD_WAITERS),
+        (0x3fff_ffff, 0x4000_0000, 0x8000_0000)
+    );
+    assert_eq!((ROBUST_WAKE_ONLY, EVENTFD_GENERATION), (1, 1));
     assert_eq!(WORD_SIZE, 4);
     assert_eq!((NAME_SIZE, LIST_MAX), (64, 16));
     assert_eq!((BY_HANDLE, BY_ID, BY_NAME), (0, 1, 2));

@@ -28,6 +28,12 @@ pub type BeginError = OpError<BeginErrorKind>;
 pub type WaitError = OpError<WaitErrorKind>;
 /// Waking those who wait on a word failed.
 pub type WakeError = OpError<WakeErrorKind>;
+/// Letting those who wait on a word wait on another one failed.
+pub type RequeueError = OpError<RequeueErrorKind>;
+/// Making a word robust, or taking that back, failed.
+pub type RobustError = OpError<RobustErrorKind>;
+/// Adding or removing an eventfd failed.
+pub type EventfdError = OpError<EventfdErrorKind>;
 /// Ending an access to a range failed.
 pub type EndError = OpError<EndErrorKind>;
 /// Reading or writing through the descriptor failed.
@@ -325,6 +331,53 @@ kinds! {
         Invalid: EINVAL => WORD,
         /// `EACCES`: the handle is not open for writing, or was restricted to less.
         Denied: EACCES => "the handle is not open for writing, or was restricted to less",
+        /// `ENOTTY`: the module does not know the call.
+        Unsupported: ENOTTY => OLD_MODULE,
+    }
+
+    /// Why letting those who wait on a word wait on another one failed.
+    RequeueErrorKind {
+        /// `EINVAL`: an offset is not a multiple of 4, a word does not lie within the segment, rounded up to
+        /// pages, or both are the same.
+        Invalid: EINVAL => "the offsets are not those of two words of the segment",
+        /// `EACCES`: the handle is not open for reading and writing, or was restricted to less.
+        Denied: EACCES => "the handle is not open for reading and writing, or was restricted to less",
+        /// `ENOTTY`: the module does not know the call.
+        Unsupported: ENOTTY => OLD_MODULE,
+    }
+
+    /// Why making a word robust, or taking that back, failed.
+    RobustErrorKind {
+        /// `EINVAL`: the offset is not a multiple of 4, or the word does not lie within the segment, rounded up
+        /// to pages.
+        Invalid: EINVAL => WORD,
+        /// `EACCES`: the handle is not open for writing, or was restricted to less.
+        Denied: EACCES => "the handle is not open for writing, or was restricted to less",
+        /// `ENOSPC`: the handle, or the segment, has as many robust words as it may have.
+        TooMany: ENOSPC => "the handle or the segment has as many robust words as it may",
+        /// `ENOENT`: this process did not add the word through this handle, or has taken that back.
+        NotAdded: ENOENT => "this process did not make this word robust through this handle",
+        /// `ENOMEM`: no memory for it.
+        NoMemory: ENOMEM => "no memory",
+        /// `ENOTTY`: the module does not know the call.
+        Unsupported: ENOTTY => OLD_MODULE,
+    }
+
+    /// Why adding or removing an eventfd failed.
+    EventfdErrorKind {
+        /// `EINVAL`: the descriptor is not an eventfd, the offset is not a multiple of 4, or the word does not
+        /// lie within the segment, rounded up to pages.
+        Invalid: EINVAL => "the descriptor is not an eventfd, or the offset not that of a word of the segment",
+        /// `EBADF`: the descriptor is not open.
+        NotOpen: EBADF => "the descriptor is not open",
+        /// `EACCES`: the handle is not open for reading, or was restricted to less.
+        Denied: EACCES => "the handle is not open for reading, or was restricted to less",
+        /// `ENOSPC`: the handle, or the segment, has as many eventfds as it may have.
+        TooMany: ENOSPC => "the handle or the segment has as many eventfds as it may",
+        /// `ENOENT`: the eventfd was not added through this handle, or was removed.
+        NotAdded: ENOENT => "the eventfd was not added through this handle",
+        /// `ENOMEM`: no memory for it.
+        NoMemory: ENOMEM => "no memory",
         /// `ENOTTY`: the module does not know the call.
         Unsupported: ENOTTY => OLD_MODULE,
     }

@@ -20,7 +20,7 @@
 	CHECK(sizeof(struct structure) == (size)); \
 	CHECK(offsetof(struct structure, last) == (offset))
 
-LAYOUT(shmdev_info, 128, reserved, 112);
+LAYOUT(shmdev_info, 128, reserved, 116);
 LAYOUT(shmdev_target, 80, reserved, 76);
 LAYOUT(shmdev_stat, 240, reserved, 188);
 LAYOUT(shmdev_create, 96, reserved, 92);
@@ -31,10 +31,27 @@ LAYOUT(shmdev_remove, 80, target, 0);
 LAYOUT(shmdev_list, 3856, segments, 16);
 LAYOUT(shmdev_restrict, 24, flags, 20);
 LAYOUT(shmdev_sync_range, 48, status, 44);
+LAYOUT(shmdev_wait, 24, flags, 20);
+LAYOUT(shmdev_wake, 16, flags, 12);
+LAYOUT(shmdev_wait_word, 16, flags, 12);
+LAYOUT(shmdev_waitv, 2064, words, 16);
+LAYOUT(shmdev_requeue, 32, flags, 28);
+LAYOUT(shmdev_wake_wait, 40, wait, 16);
+LAYOUT(shmdev_robust, 16, reserved, 12);
+LAYOUT(shmdev_eventfd, 16, flags, 12);
 
 CHECK(SHMDEV_IOC_INFO == 0x8080bb00);
 CHECK(SHMDEV_IOC_STAT == 0xc0f0bb01);
 CHECK(SHMDEV_IOC_SYNC == 0xc030bb02);
+CHECK(SHMDEV_IOC_WAIT == 0x4018bb03);
+CHECK(SHMDEV_IOC_WAKE == 0x4010bb04);
+CHECK(SHMDEV_IOC_WAITV == 0x4810bb05);
+CHECK(SHMDEV_IOC_REQUEUE == 0x4020bb06);
+CHECK(SHMDEV_IOC_WAKE_WAIT == 0x4028bb07);
+CHECK(SHMDEV_IOC_ROBUST_ADD == 0x4010bb08);
+CHECK(SHMDEV_IOC_ROBUST_DEL == 0x4010bb09);
+CHECK(SHMDEV_IOC_EVENTFD_ADD == 0x4010bb0a);
+CHECK(SHMDEV_IOC_EVENTFD_DEL == 0x4010bb0b);
 CHECK(SHMDEV_IOC_CREATE == 0xc060bb10);
 CHECK(SHMDEV_IOC_OPEN == 0xc060bb11);
 CHECK(SHMDEV_IOC_SET == 0x4060bb12);
@@ -46,4 +63,7 @@ CHECK(SHMDEV_IOC_RESTRICT == 0x4018bb16);
 CHECK(SHMDEV_ABI_VERSION == 1);
 CHECK(SHMDEV_NAME_SIZE == 64);
 CHECK(SHMDEV_TOKEN_MAX == 1073741823);
+CHECK(SHMDEV_WORD_TOKEN == 0x3fffffff);
+CHECK(SHMDEV_WORD_OWNER_DIED == 0x40000000);
+CHECK(SHMDEV_WORD_WAITERS == 0x80000000);
 CHECK(SHMDEV_DEADLINE_NEVER == 0xffffffffffffffff);

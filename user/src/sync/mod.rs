@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Primitives that lie in a segment and survive the death of any process that uses them.
+
+mod seam;
+
+pub use seam::CallError;

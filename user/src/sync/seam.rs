@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the algorithms of this folder and of `ring` are written upon: atomic words that can be waited on. In use
+//! these are words of a segment, and the waiting is the kernel's; model checkers bring their own.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::deadline::Deadline;
+use crate::error::{RequeueError, WaitError, WakeError};
+use crate::segment::Segment;
+use crate::word::Waited;
+
+/// An aligned 32-bit word in shared memory.
+///
+/// Anybody may change it at any time, to anything.
+pub(crate) trait Word {
+    /// Why a call to the kernel failed.
+    type Error;
+
+    fn load(&self, order: Ordering) -> u32;
+    fn store(&self, value: u32, order: Ordering);
+    fn swap(&self, value: u32, order: Ordering) -> u32;
+    fn fetch_add(&self, value: u32, order: Ordering) -> u32;
+    fn fetch_sub(&self, value: u32, order: Ordering) -> u32;
+    fn fetch_and(&self, value: u32, order: Ordering) -> u32;
+    fn fetch_or(&self, value: u32, order: Ordering) -> u32;
+    fn compare_exchange(
+        &self,
+        current: u32,
+        new: u32,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u32, u32>;
+
+    /// Sleeps if the word is `expected`, until woken. May return for no reason.
+    fn wait(&self, expected: u32, deadline: Deadline) -> Result<Waited, Self::Error>;
+
+    /// Wakes up to `count` of those who wait.
+    fn wake(&self, count: u32) -> Result<u32, Self::Error>;
+
+    /// If the word is `expected`, wakes one of those who wait, and lets all others wait on `to`; `false` if it
+    /// is something else.
+    fn wake_one_requeue_all(&self, expected: u32, to: &Self) -> Result<bool, Self::Error>;
+}
+
+/// A call to the kernel, of a primitive that lies in a segment, failed.
+///
+/// That is rare: there was no memory to wait with, or the handle was restricted since.
+#[derive(Debug)]
+pub struct CallError(Box<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for CallError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+macro_rules! from {
+    ($($error:ty)*) => { $(
+        impl From<$error> for CallError {
+            fn from(error: $error) -> Self {
+                Self(Box::new(error))
+            }
+        }
+    )* };
+}
+
+from! { WaitError WakeError RequeueError }
+
+/// A word of a segment.
+#[derive(Clone, Copy)]
+pub(crate) struct SegmentWord<'a> {
+    pub(crate) segment: &'a Segment,
+    /// In bytes from the start of the segment.
+    pub(crate) offset: u64,
+    /// The same word, mapped.
+    pub(crate) atomic: &'a AtomicU32,
+}
+
+impl Word for SegmentWord<'_> {
+    type Error = CallError;
+
+    fn load(&self, order: Ordering) -> u32 {
+        self.atomic.load(order)
+    }
+
+    fn store(&self, value: u32, order: Ordering) {
+        self.atomic.store(value, order);
+    }
+
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        self.atomic.swap(value, order)
+    }
+
+    fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        self.atomic.fetch_add(value, order)
+    }
+
+    fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+        self.atomic.fetch_sub(value, order)
+    }
+
+    fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
+        self.atomic.fetch_and(value, order)
+    }
+
+    fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
+        self.atomic.fetch_or(value, order)
+    }
+
+    fn compare_exchange(
+        &self,
+        current: u32,
+        new: u32,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u32, u32> {
+        self.atomic.compare_exchange(current, new, success, failure)
+    }
+
+    fn wait(&self, expected: u32, deadline: Deadline) -> Result<Waited, CallError> {
+        Ok(self.segment.wait(self.offset, expected, deadline)?)
+    }
+
+    fn wake(&self, count: u32) -> Result<u32, CallError> {
+        Ok(self.segment.wake(self.offset, count)?)
+    }
+
+    fn wake_one_requeue_all(&self, expected: u32, to: &Self) -> Result<bool, CallError> {
+        let moved = self
+            .segment
+            .requeue(self.offset, expected, 1, to.offset, u32::MAX)?;
+        Ok(moved.is_some())
+    }
+}
