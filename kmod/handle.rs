@@ -27,6 +27,7 @@ use crate::{
     },
     reach::Reach,
     registry::Registry,
+    robust::RobustWords,
     segment::Segment,
     sync::generation::Seen,
     uapi,
@@ -51,6 +52,8 @@ pub(crate) struct Device {
     pub(crate) words: Words,
     /// How many ranges a handle may hold or wait for.
     pub(crate) max_ranges: u32,
+    /// How many robust words a handle may have.
+    pub(crate) max_robust: u32,
     /// Where handles learn that processes exited.
     pub(crate) exits: Arc<ExitQueue>,
 }
@@ -70,6 +73,8 @@ pub(crate) struct Handle {
     /// Set once, under `inner`.
     segment: SetOnce<Arc<Segment>>,
     pub(crate) seen: Seen,
+    #[pin]
+    robust_words: RobustWords,
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -138,6 +143,7 @@ impl Handle {
                 namespace,
                 segment: SetOnce::new(),
                 seen: Seen::new(),
+                robust_words <- RobustWords::new(),
                 inner <- new_mutex!(Inner::default(), "shmdev::Handle::inner"),
             }),
             GFP_MAY_FAIL,
@@ -215,12 +221,32 @@ impl Handle {
     /// that exits drops nothing.
     pub(crate) fn descriptor_closed(&self) {
         if current_process_is_exiting() {
-            if let Some(segment) = self.attached() {
-                segment
-                    .locks()
-                    .process_exited(self.token.get(), ProcessKey::current());
-            }
+            self.drop_what_process_has(ProcessKey::current());
         }
+    }
+
+    /// Drops what a process holds or waits for, and tends its robust words.
+    fn drop_what_process_has(&self, process: ProcessKey) {
+        if let Some(segment) = self.attached() {
+            segment.locks().process_exited(self.token.get(), process);
+            self.tend_robust_words(segment, Some(process));
+        }
+    }
+
+    /// Does what was asked for in the case of death: of that process, or of the handle.
+    fn tend_robust_words(&self, segment: &Segment, process: Option<ProcessKey>) {
+        while let Some(word) = self.robust_words.take(segment, process) {
+            if !word.wake_only {
+                segment.mark_owner_died(word.offset, self.token.get());
+            }
+            // Whatever is in the word: who died may have unlocked it, and not woken anybody yet, or have
+            // been woken, and not locked it yet.
+            self.device.words.wake(segment, word.offset, 1);
+        }
+    }
+
+    pub(crate) fn robust_words(&self) -> &RobustWords {
+        &self.robust_words
     }
 
     /// The last descriptor was closed, and the last mapping is gone.
@@ -229,6 +255,8 @@ impl Handle {
         self.inner.lock().watches.clear();
         if let Some(segment) = self.attached() {
             segment.locks().handle_released(self.token.get());
+            self.tend_robust_words(segment, None);
+            segment.eventfds().handle_released(self.token.get());
             if self.namespace.release(segment) {
                 self.device.registry.forget(&self.namespace);
             }
@@ -238,9 +266,7 @@ impl Handle {
 
 impl ProcessExit for Handle {
     fn process_exited(this: &Arc<Self>, process: ProcessKey) {
-        if let Some(segment) = this.attached() {
-            segment.locks().process_exited(this.token.get(), process);
-        }
+        this.drop_what_process_has(process);
         // Only now: until then, the watch keeps the key from naming another process.
         this.inner.lock().forget(process);
     }

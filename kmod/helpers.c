@@ -25,6 +25,12 @@
 #error "shmdev needs a 64-bit kernel: every page it allocates must have a kernel address"
 #endif
 
+void shmdev_smp_mb(void);
+void shmdev_smp_mb(void)
+{
+	smp_mb();
+}
+
 /* As futexes order those who wait: 0 to MAX_RT_PRIO are real-time, the first to be woken 0. */
 u32 shmdev_current_priority(void);
 u32 shmdev_current_priority(void)

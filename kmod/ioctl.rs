@@ -46,6 +46,8 @@ use kernel::{
     }, //
 };
 
+mod words;
+
 /// The structure of a call, in user memory.
 #[derive(Clone, Copy)]
 struct Argument(usize);
@@ -72,8 +74,15 @@ pub(crate) fn dispatch(
 ) -> Result<c_int> {
     let argument = Argument(argument);
     let done = match command {
-        uapi::IOC_WAKE => return wake(&handle, &argument.read()?),
-        uapi::IOC_WAIT => wait(&handle, &argument.read()?),
+        uapi::IOC_WAKE => return words::wake(&handle, &argument.read()?),
+        uapi::IOC_WAIT => words::wait(&handle, &argument.read()?),
+        uapi::IOC_WAKE_WAIT => words::wake_wait(&handle, &argument.read()?),
+        uapi::IOC_WAITV => return words::waitv(&handle, argument),
+        uapi::IOC_REQUEUE => return words::requeue(&handle, &argument.read()?),
+        uapi::IOC_ROBUST_ADD => words::robust_add(handle, &argument.read()?),
+        uapi::IOC_ROBUST_DEL => words::robust_del(&handle, &argument.read()?),
+        uapi::IOC_EVENTFD_ADD => words::eventfd_add(&handle, &argument.read()?),
+        uapi::IOC_EVENTFD_DEL => words::eventfd_del(&handle, &argument.read()?),
         uapi::IOC_INFO => argument.write(&info(&handle)),
         uapi::IOC_STAT => stat(&handle, argument),
         uapi::IOC_SYNC => sync(handle, argument),
@@ -100,7 +109,10 @@ fn info(handle: &Handle) -> uapi::Info {
             | uapi::FEATURE_POLL
             | uapi::FEATURE_SEGMENTS
             | uapi::FEATURE_RESTRICT
-            | uapi::FEATURE_WAIT,
+            | uapi::FEATURE_WAIT
+            | uapi::FEATURE_WAITV
+            | uapi::FEATURE_ROBUST
+            | uapi::FEATURE_EVENTFD,
         default_size: registry.default_size(),
         token: handle.token.get(),
         max_ranges: handle.device.max_ranges,
@@ -115,6 +127,7 @@ fn info(handle: &Handle) -> uapi::Info {
         window_end: handle.reach.end().unwrap_or(u64::MAX),
         access: handle.reach.access(),
         restricted: handle.reach.is_restricted().into(),
+        max_robust: handle.device.max_robust,
         ..uapi::Info::default()
     }
 }
@@ -388,39 +401,4 @@ fn sync_end(
         handle.seen.set(arg.generation);
     }
     Ok(())
-}
-
-/// The segment of a word, which lies within it and which the handle reaches. Fails with `EINVAL` and
-/// `EACCES`.
-fn word(handle: &Handle, offset: u64, allowed: bool) -> Result<&Segment> {
-    let segment = handle.segment()?;
-    let range = segment.range(offset, uapi::WORD_SIZE)?;
-    if offset & (uapi::WORD_SIZE - 1) != 0 {
-        return Err(EINVAL);
-    }
-    if !allowed || !handle.reach.covers(range.start, range.end) {
-        return Err(EACCES);
-    }
-    Ok(segment)
-}
-
-fn wait(handle: &Handle, arg: &uapi::Wait) -> Result {
-    if arg.flags != 0 {
-        return Err(EINVAL);
-    }
-    let deadline = deadline(arg.deadline_ns)?;
-    let segment = word(handle, arg.offset, handle.reach.reads())?;
-    handle
-        .device
-        .words
-        .wait(segment, arg.offset, arg.expected, deadline)
-}
-
-fn wake(handle: &Handle, arg: &uapi::Wake) -> Result<c_int> {
-    if arg.flags != 0 || c_int::try_from(arg.count).is_err() {
-        return Err(EINVAL);
-    }
-    let segment = word(handle, arg.offset, handle.reach.writes())?;
-    let woken = handle.device.words.wake(segment, arg.offset, arg.count);
-    Ok(c_int::try_from(woken)?)
 }

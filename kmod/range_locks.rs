@@ -16,10 +16,10 @@ use crate::{
             ENOLCK,
             ETIMEDOUT, //
         },
+        gfp::GFP_MAY_FAIL,
         park::{
             Deadline,
-            Parking,
-            Unparker,
+            Sleeper,
             Wake, //
         },
         process::{
@@ -42,6 +42,7 @@ use crate::{
         Waker, //
     }, //
 };
+use core::num::NonZeroU32;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -68,9 +69,12 @@ impl Requester {
     }
 }
 
-impl Waker for Arc<Unparker> {
+impl Waker for Arc<Sleeper> {
     fn wake(&self) {
-        self.unpark();
+        // The table says what for.
+        if self.claim(NonZeroU32::MIN) {
+            Sleeper::wake(self);
+        }
     }
 }
 
@@ -90,7 +94,7 @@ pub(crate) struct RangeLocks {
     /// The segment's number, to be traced.
     segment: u64,
     #[pin]
-    table: Mutex<RangeTable<Requester, Arc<Unparker>>>,
+    table: Mutex<RangeTable<Requester, Arc<Sleeper>>>,
 }
 
 impl RangeLocks {
@@ -140,19 +144,19 @@ impl RangeLocks {
             return Ok(granted);
         }
         let deadline = deadline.ok_or(EAGAIN)?;
-        let parking = Parking::new()?;
-        let waker = Some(parking.unparker());
+        let sleeper = Arc::new(Sleeper::current(), GFP_MAY_FAIL)?;
+        let waker = Some(sleeper.clone());
         let outcome = self.table.lock().begin(request, waker, limit, now)?;
         match outcome {
             Outcome::Granted(granted) => Ok(granted),
-            Outcome::Waits(id) => self.wait(&parking, id, deadline),
+            Outcome::Waits(id) => self.wait(&sleeper, id, deadline),
             // There is a waker.
             Outcome::WouldWait => Err(EAGAIN),
         }
     }
 
-    fn wait(&self, parking: &Parking, id: RequestId, deadline: Deadline) -> Result<Granted> {
-        let wake = parking.park(deadline);
+    fn wait(&self, sleeper: &Sleeper, id: RequestId, deadline: Deadline) -> Result<Granted> {
+        let wake = sleeper.sleep(deadline);
         let mut table = self.table.lock();
         if let Some(granted) = table.settle(id, clock::monotonic_ns()) {
             if !current_is_being_killed() {
@@ -165,7 +169,7 @@ impl RangeLocks {
             Wake::Deadline => Err(ETIMEDOUT()),
             Wake::Signal => Err(ERESTARTSYS),
             // Woken without a grant: the request was dropped with its owner.
-            Wake::Unparked => Err(EINTR),
+            Wake::Claimed => Err(EINTR),
         }
     }
 

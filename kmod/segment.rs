@@ -8,6 +8,10 @@
 //! and no last reference dropped.
 
 use crate::{
+    eventfds::{
+        Eventfds,
+        GENERATION, //
+    },
     memory::{
         InUse,
         Memory, //
@@ -38,7 +42,8 @@ use crate::{
         ranges::{
             Access,
             Range, //
-        }, //
+        },
+        robust::after_death, //
     },
     uapi,
     usage::Account, //
@@ -55,12 +60,19 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
+            Full,
             Relaxed, //
         },
         Arc,
         SpinLock, //
     }, //
 };
+
+/// How many robust words all handles of a segment have at most.
+pub(crate) const ROBUST_MAX: u32 = 16384;
+
+/// How often to try to mark a word that others change meanwhile.
+const MARK_TRIES: u32 = 1000;
 
 /// What a segment is to be.
 pub(crate) struct NewSegment {
@@ -89,6 +101,12 @@ pub(crate) struct Segment {
     /// 1 when it was removed; set under the lock of the namespace.
     removed: Atomic<u32>,
     generation: Generation,
+    /// How many tasks wait on words.
+    sleepers: Atomic<u32>,
+    /// How many robust words all handles have.
+    robust_words: Atomic<u32>,
+    #[pin]
+    eventfds: Eventfds,
     #[pin]
     locks: RangeLocks,
     /// Told of each new generation.
@@ -145,6 +163,9 @@ impl Segment {
                 handles: Atomic::new(0),
                 removed: Atomic::new(0),
                 generation: Generation::new(),
+                sleepers: Atomic::new(0),
+                robust_words: Atomic::new(0),
+                eventfds <- Eventfds::new(),
                 locks <- RangeLocks::new(new.id),
                 changed <- PollQueue::new(c_str!("shmdev::Segment::changed"), static_lock_class!()),
                 memory <- memory,
@@ -299,7 +320,61 @@ impl Segment {
     fn complete_write(&self) -> u64 {
         let generation = self.generation.advance();
         self.changed.notify_readable();
+        self.eventfds.signal(GENERATION);
         generation
+    }
+
+    pub(crate) fn eventfds(&self) -> &Eventfds {
+        &self.eventfds
+    }
+
+    /// A task begins to wait on words.
+    pub(crate) fn sleeper_came(&self) {
+        self.sleepers.add(1u32, Relaxed);
+    }
+
+    /// It does so no more.
+    pub(crate) fn sleeper_went(&self) {
+        self.sleepers.fetch_sub(1u32, Relaxed);
+    }
+
+    /// How many tasks wait on words.
+    pub(crate) fn sleepers(&self) -> u32 {
+        self.sleepers.load(Relaxed)
+    }
+
+    /// Counts a robust word, unless there are too many. Returns whether it did.
+    pub(crate) fn count_robust_word(&self) -> bool {
+        let counted = self.robust_words.fetch_add(1u32, Relaxed) < ROBUST_MAX;
+        if !counted {
+            self.uncount_robust_word();
+        }
+        counted
+    }
+
+    /// There is one less.
+    pub(crate) fn uncount_robust_word(&self) {
+        self.robust_words.fetch_sub(1u32, Relaxed);
+    }
+
+    /// The owner of a lock word, the handle with that token, is dead: says so in the word, if that is
+    /// its owner.
+    pub(crate) fn mark_owner_died(&self, offset: u64, token: u32) {
+        let memory = self.memory.in_use();
+        let Some(word) = memory.word(offset) else {
+            return;
+        };
+        let mut value = word.load(Relaxed);
+        // Others set a bit of it once; who changes it on and on has no lock to be saved.
+        for _ in 0..MARK_TRIES {
+            let Some(marked) = after_death(value, token) else {
+                break;
+            };
+            match word.cmpxchg(value, marked, Full) {
+                Ok(_) => break,
+                Err(now) => value = now,
+            }
+        }
     }
 
     /// The memory, which does not shrink meanwhile.
@@ -372,6 +447,7 @@ impl Segment {
             creator_pid: self.creator.number(),
             last_pid: last_user.number(),
             mode: owners.mode.into(),
+            sleepers: self.sleepers(),
             ..uapi::Stat::default()
         }
     }

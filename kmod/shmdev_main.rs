@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 mod device;
+mod eventfds;
 mod handle;
 mod index;
 mod ioctl;
@@ -20,6 +21,7 @@ mod owners;
 mod range_locks;
 mod reach;
 mod registry;
+mod robust;
 mod segment;
 mod sync;
 mod tables;
@@ -28,6 +30,7 @@ mod target;
 #[allow(dead_code, unreachable_pub)]
 mod uapi;
 mod usage;
+mod waiter;
 mod words;
 
 use core::borrow::Borrow;
@@ -48,6 +51,7 @@ use missing::{
     process::ExitQueue, //
 };
 use registry::Registry;
+use segment::ROBUST_MAX;
 use sync::ranges::TABLE_MAX;
 use words::Words;
 
@@ -70,6 +74,10 @@ module! {
             default: 1024,
             description: "Ranges that a handle may hold or wait for, 1 to 16384 (default 1024)",
         },
+        max_robust: u32 {
+            default: 1024,
+            description: "Robust words that a handle may have, 1 to 16384 (default 1024)",
+        },
     },
 }
 
@@ -79,7 +87,7 @@ struct Shmdev {
     /// been refused.
     #[pin]
     registration: Registration<Handle>,
-    _directory: Directory<Registry>,
+    _directory: Directory<Device>,
     _announcement: Announcement,
     _farewell: Farewell,
 }
@@ -90,9 +98,11 @@ impl kernel::InPlaceModule for Shmdev {
             let default_size = value::<u64>(module_parameters::default_size.value());
             let mode = value::<u16>(module_parameters::mode.value());
             let max_ranges = value::<u32>(module_parameters::max_ranges.value());
+            let max_robust = value::<u32>(module_parameters::max_robust.value());
             if !(1..=SIZE_MAX).contains(&default_size)
                 || !(1..=0o777).contains(&mode)
                 || !(1..=TABLE_MAX).contains(&max_ranges)
+                || !(1..=ROBUST_MAX).contains(&max_robust)
             {
                 return Err(EINVAL);
             }
@@ -103,10 +113,11 @@ impl kernel::InPlaceModule for Shmdev {
                 registry: registry.clone(),
                 words: Words::new()?,
                 max_ranges,
+                max_robust,
                 exits: exits.clone(),
             };
             let device = Arc::new(device, GFP_KERNEL)?;
-            let directory = Directory::prepare(registry.clone())?;
+            let directory = Directory::prepare(device.clone())?;
             Ok(try_pin_init!(Self {
                 _farewell: Farewell { exits, registry },
                 // Last: once registered, files can be opened.

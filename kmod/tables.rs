@@ -3,6 +3,7 @@
 //! What debugfs shows: who has what, and who waits for whom. Not a part of the ABI.
 
 use crate::{
+    handle::Device,
     missing::{
         clock,
         debugfs::{
@@ -12,7 +13,6 @@ use crate::{
         }, //
     },
     name::Name,
-    registry::Registry,
     segment::Segment,
     sync::ranges::Access,
     uapi, //
@@ -23,10 +23,11 @@ use kernel::{
     seq_print, //
 };
 
-impl Shows for Registry {
+impl Shows for Device {
     const FILES: &'static [(&'static CStr, Write<Self>)] = &[
         (c"segments", segments),
         (c"ranges", ranges),
+        (c"words", words),
         (c"usage", usage),
     ];
 }
@@ -40,7 +41,8 @@ fn name_of(segment: &Segment) -> &str {
     segment.name().map_or(unnamed, Name::as_str)
 }
 
-fn segments(registry: &Registry, lines: &SeqFile) {
+fn segments(device: &Device, lines: &SeqFile) {
+    let registry = &device.registry;
     seq_print!(
         lines,
         "ipcns id uid gid mode size mapped pieces nattch handles held waiting generation flags name\n"
@@ -86,7 +88,8 @@ fn say_if_cut_off(lines: &SeqFile, shown: Result) {
     }
 }
 
-fn ranges(registry: &Registry, lines: &SeqFile) {
+fn ranges(device: &Device, lines: &SeqFile) {
+    let registry = &device.registry;
     seq_print!(
         lines,
         "ipcns id name state start end access token pid age_ms\n"
@@ -117,7 +120,30 @@ fn ranges(registry: &Registry, lines: &SeqFile) {
     say_if_cut_off(lines, shown);
 }
 
-fn usage(registry: &Registry, lines: &SeqFile) {
+fn words(device: &Device, lines: &SeqFile) {
+    seq_print!(lines, "ipcns id name offset token pid age_ms\n");
+    let now = clock::monotonic_ns();
+    let shown = device.registry.for_each_segment(|namespace, segment| {
+        device.words.for_each_of(segment, |waiter| {
+            seq_print!(
+                lines,
+                "{} {} {} {} {} {} {}\n",
+                namespace,
+                segment.id(),
+                name_of(segment),
+                waiter.offset(),
+                waiter.token,
+                waiter.sleeper().pid(),
+                now.saturating_sub(waiter.since_ns).max(0) / 1_000_000
+            );
+        });
+        !is_full(lines)
+    });
+    say_if_cut_off(lines, shown);
+}
+
+fn usage(device: &Device, lines: &SeqFile) {
+    let registry = &device.registry;
     let (segments, bytes) = registry.usage().total();
     seq_print!(lines, "segments {}\nbytes {}\n", segments, bytes);
     registry.usage().for_each_user(|user, bytes| {

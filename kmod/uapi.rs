@@ -297,8 +297,10 @@ pub struct Stat {
     pub last_pid: u32,
     /// Permission bits, 0 to 0777.
     pub mode: u32,
+    /// How many callers wait on words now.
+    pub sleepers: u32,
     /// Zero.
-    pub reserved: [u32; 13],
+    pub reserved: [u32; 12],
 }
 
 /// What [`IOC_CREATE`] takes and returns.

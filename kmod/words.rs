@@ -2,88 +2,75 @@
 
 //! Words that tasks wait on, as on futexes: WAIT sleeps for as long as nobody wakes it, WAKE wakes.
 //!
-//! A word is four aligned bytes of a segment. Who waits is kept in a bucket, which follows from
-//! segment and offset, so that what is done on one word seldom meets the lock of another.
+//! A word is four aligned bytes of a segment. Who waits stands in the queue of a bucket, which
+//! follows from segment and offset, so that what is done on one word seldom meets the lock of
+//! another.
 //!
 //! No wake-up is lost: the word is compared and the waiter added under the lock of the bucket, and
-//! who wakes takes that lock after he has stored.
+//! who wakes takes that lock after he has stored. Who wakes a task, and whether it gave up before, is
+//! decided by who claims it first.
 //!
 //! # Locks
 //!
-//! `Bucket::waiters` is a leaf but for the locks of the scheduler.
+//! `Bucket::arrivals`, then `Bucket::queue` of the same or another bucket, which is a leaf but for the
+//! locks of the scheduler. Nobody holds two locks of one kind.
 
 use crate::{
     missing::{
         errno::ETIMEDOUT,
         gfp::GFP_MAY_FAIL,
         park::{
-            current_priority,
             Deadline,
-            Parking,
-            Unparker,
             Wake, //
         },
         process::current_is_being_killed, //
     },
-    segment::Segment, //
+    segment::Segment,
+    uapi::WaitWord,
+    waiter::{
+        Queue,
+        Taken,
+        Waiter,
+        Word, //
+    }, //
 };
+use core::num::NonZeroU32;
 use kernel::{
     cpu,
+    list::List,
     new_spinlock,
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNodeReservation, //
-    },
     sync::{
         atomic::{
+            Acquire,
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
+        },
+        lock::{
+            spinlock::SpinLockBackend,
+            Guard, //
         },
         Arc,
         SpinLock, //
     }, //
 };
 
-/// Buckets for each processor.
-const BUCKETS_PER_CPU: usize = 64;
+/// Buckets for each processor: as futexes have.
+const BUCKETS_PER_CPU: usize = 256;
 
-/// A word of a segment.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Word {
-    /// Its address, which is its own for as long as anybody waits.
-    segment: usize,
-    offset: u64,
-}
-
-impl Word {
-    fn new(segment: &Segment, offset: u64) -> Self {
-        Self {
-            segment: core::ptr::from_ref(segment).addr(),
-            offset,
-        }
-    }
-
-    /// Spreads words over the buckets (Fibonacci hashing: Knuth, The Art of Computer Programming,
-    /// volume 3, section 6.4).
-    fn hash(self) -> u64 {
-        (self.segment as u64 ^ self.offset.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-/// Where somebody stands who waits: real-time tasks in the order of their priority come first, all
-/// others, and those of one priority, in the order of their arrival.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    word: Word,
-    priority: u32,
-    number: u64,
-}
+/// Why a sleeper is claimed that was not woken: no index of a word.
+const GAVE_UP: NonZeroU32 = NonZeroU32::MAX;
 
 #[pin_data]
 struct Bucket {
     #[pin]
-    waiters: SpinLock<RBTree<Place, Arc<Unparker>>>,
+    queue: SpinLock<Queue>,
+    /// Held while waiters who were taken out of a queue are on their way to this one.
+    #[pin]
+    arrivals: SpinLock<()>,
+    /// 1 while there are some.
+    arriving: Atomic<u32>,
 }
 
 /// Who waits on which word, of all segments.
@@ -92,8 +79,6 @@ pub(crate) struct Words {
     buckets: KVec<Pin<KBox<Bucket>>>,
     /// How many bits of a hash do not say which.
     shift: u32,
-    /// Of the next one to arrive.
-    number: Atomic<u64>,
 }
 
 impl Words {
@@ -108,7 +93,9 @@ impl Words {
         for _ in 0..count {
             let bucket = KBox::pin_init(
                 pin_init!(Bucket {
-                    waiters <- new_spinlock!(RBTree::new(), "shmdev::Bucket::waiters"),
+                    queue <- new_spinlock!(Queue::new(), "shmdev::Bucket::queue"),
+                    arrivals <- new_spinlock!((), "shmdev::Bucket::arrivals"),
+                    arriving: Atomic::new(0),
                 }),
                 GFP_KERNEL,
             )?;
@@ -118,7 +105,6 @@ impl Words {
         Ok(Self {
             buckets,
             shift: u64::BITS.saturating_sub(bits),
-            number: Atomic::new(0),
         })
     }
 
@@ -128,91 +114,241 @@ impl Words {
         Ok(self.buckets.get(index).ok_or(EINVAL)?)
     }
 
-    /// Sleeps while nobody wakes who waits on the word, if that is `expected` when it begins. The
-    /// word lies within the segment.
+    /// Sleeps while nobody wakes who waits on one of the words, at least one, if all of them are as
+    /// expected when it begins. They lie within the segment. `then` is called when no wake-up would be
+    /// missed any more, also if it will not sleep. Returns the index of the word that was woken.
     ///
-    /// Fails with `EAGAIN` if it is something else, with `EINVAL` if it is not within the segment
-    /// any more, with `ETIMEDOUT`, `ERESTARTSYS` and `ENOMEM`.
+    /// Fails with `EAGAIN` if one is something else, with `EINVAL` if it is not within the segment any
+    /// more, with `ETIMEDOUT` and `ERESTARTSYS`; and with `ENOMEM`, without calling `then`.
     pub(crate) fn wait(
         &self,
         segment: &Segment,
-        offset: u64,
-        expected: u32,
+        token: u32,
+        words: &[WaitWord],
         deadline: Deadline,
-    ) -> Result {
-        let memory = segment.in_use();
-        if memory.load(offset).ok_or(EINVAL)? != expected {
-            return Err(EAGAIN);
-        }
-        let parking = Parking::new()?;
-        let node = RBTreeNodeReservation::new(GFP_MAY_FAIL)?;
-        let word = Word::new(segment, offset);
-        let place = Place {
-            word,
-            priority: current_priority(),
-            number: self.number.fetch_add(1u64, Relaxed),
-        };
-        let bucket = self.bucket(word)?;
-        let mut waiters = bucket.waiters.lock();
-        if memory.load(offset).ok_or(EINVAL)? != expected {
-            return Err(EAGAIN);
-        }
-        let _ = waiters.insert(node.into_node(place, parking.unparker()));
-        drop(waiters);
-        // Else the segment could not shrink while somebody waits.
-        drop(memory);
-
-        let ended = match parking.park(deadline) {
-            // Whoever did that has taken it out.
-            Wake::Unparked => None,
-            Wake::Deadline => Some(ETIMEDOUT()),
-            Wake::Signal => Some(ERESTARTSYS),
-        };
-        if let Some(error) = ended {
-            let mut waiters = bucket.waiters.lock();
-            let node = waiters.remove_node(&place);
-            drop(waiters);
-            if node.is_some() {
-                return Err(error);
-            }
-        }
+        then: impl FnOnce(),
+    ) -> Result<u32> {
+        let mut waiters = List::new();
+        let waiting = Waiting::new(self, segment, token, words, &mut waiters)?;
+        let joined = waiting.join(words, waiters);
+        then();
+        let index = waiting.sleep(joined, deadline)?;
         if current_is_being_killed() {
             // It was woken to do something, and will not: another may.
-            self.wake(segment, offset, 1);
+            if let Some(waiter) = waiting.waiters().nth(index) {
+                self.wake(segment, waiter.offset(), 1);
+            }
         }
-        Ok(())
+        Ok(u32::try_from(index)?)
     }
 
     /// Wakes up to `most` of those who wait on a word. Returns how many.
     pub(crate) fn wake(&self, segment: &Segment, offset: u64, most: u32) -> u32 {
         let word = Word::new(segment, offset);
-        let first = Place {
-            word,
-            priority: 0,
-            number: 0,
-        };
-        let Ok(bucket) = self.bucket(word) else {
-            return 0;
-        };
-        let mut woken: RBTree<Place, Arc<Unparker>> = RBTree::new();
-        let mut count: u32 = 0;
-        let mut waiters = bucket.waiters.lock();
-        while count < most {
-            let Some(at) = waiters.cursor_lower_bound(&first) else {
-                break;
-            };
-            let (&place, _) = at.current();
-            if place.word != word {
-                break;
-            }
-            if let Some(node) = waiters.remove_node(&place) {
-                let _ = woken.insert(node);
-            }
-            count = count.saturating_add(1);
+        let mut taken = Taken::new();
+        if let Ok(bucket) = self.bucket(word) {
+            let arrivals = bucket.await_arrivals();
+            bucket.queue.lock().take(word, most, offset, 0, &mut taken);
+            drop(arrivals);
         }
-        drop(waiters);
-        // Not under the lock: there may be many, and they would meet it.
-        woken.values().for_each(|unparker| unparker.unpark());
+        if most > 0 {
+            segment.eventfds().signal(offset);
+        }
+        let count = taken.count;
+        taken.wake();
         count
+    }
+
+    /// If the word at `from` is `expected`, wakes up to `wake` of those who wait on it, and lets up to
+    /// `most` of the others wait on the word at `to` instead. Returns how many that are together.
+    ///
+    /// Fails with `EAGAIN` if it is something else, and with `EINVAL` if it is not within the segment
+    /// any more.
+    // Between the two queues, those who are moved stand in none. Whoever comes to wake them meanwhile,
+    // at the one word and then at the other, must find them at the other: so he waits for them there.
+    pub(crate) fn requeue(
+        &self,
+        segment: &Segment,
+        from: u64,
+        expected: u32,
+        wake: u32,
+        to: u64,
+        most: u32,
+    ) -> Result<u32> {
+        let word = Word::new(segment, from);
+        let source = self.bucket(word)?;
+        let target = self.bucket(Word::new(segment, to))?;
+        let memory = segment.in_use();
+        let mut taken = Taken::new();
+        let arriving = target.announce_arrivals();
+        let mut queue = source.queue.lock();
+        if memory.word(from).ok_or(EINVAL)?.load(Relaxed) != expected {
+            return Err(EAGAIN);
+        }
+        queue.take(word, wake, to, most, &mut taken);
+        drop(queue);
+        let moved = target.queue.lock().add_moving(&mut taken);
+        drop((arriving, memory));
+        if wake > 0 {
+            segment.eventfds().signal(from);
+        }
+        let count = taken.count.saturating_add(moved);
+        taken.wake();
+        Ok(count)
+    }
+
+    /// Calls `show` for each who waits on a word of the segment.
+    pub(crate) fn for_each_of(&self, segment: &Segment, mut show: impl FnMut(&Waiter)) {
+        if segment.sleepers() == 0 {
+            return;
+        }
+        for bucket in self.buckets.iter() {
+            bucket
+                .queue
+                .lock()
+                .of(segment)
+                .for_each(|waiter| show(&waiter));
+        }
+    }
+}
+
+impl Bucket {
+    /// Who is about to be moved here has arrived, for as long as this is held.
+    fn await_arrivals(&self) -> Option<Guard<'_, (), SpinLockBackend>> {
+        (self.arriving.load(Acquire) != 0).then(|| self.arrivals.lock())
+    }
+
+    /// Somebody will take waiters out of another queue, after this, and add them here, before the
+    /// returned value is dropped.
+    fn announce_arrivals(&self) -> Arrivals<'_> {
+        let lock = self.arrivals.lock();
+        self.arriving.store(1, Relaxed);
+        Arrivals {
+            bucket: self,
+            _lock: lock,
+        }
+    }
+}
+
+/// See [`Bucket::announce_arrivals`].
+struct Arrivals<'a> {
+    bucket: &'a Bucket,
+    _lock: Guard<'a, (), SpinLockBackend>,
+}
+
+impl Drop for Arrivals<'_> {
+    fn drop(&mut self) {
+        self.bucket.arriving.store(0, Release);
+    }
+}
+
+/// The current task in the queues of the words that it waits on, until dropped.
+struct Waiting<'a> {
+    words: &'a Words,
+    segment: &'a Segment,
+    first: Arc<Waiter>,
+    others: KVec<Arc<Waiter>>,
+}
+
+impl<'a> Waiting<'a> {
+    /// In no queue yet. Puts into `waiters` what [`Waiting::join`] wants. Fails with `ENOMEM`.
+    fn new(
+        table: &'a Words,
+        segment: &'a Segment,
+        token: u32,
+        words: &[WaitWord],
+        waiters: &mut List<Waiter>,
+    ) -> Result<Self> {
+        let (one, more) = words.split_first().ok_or(EINVAL)?;
+        let new = |word: &WaitWord, index, first| {
+            Waiter::current(Word::new(segment, word.offset), index, first, token)
+        };
+        let waiter = new(one, NonZeroU32::MIN, None)?;
+        let first = waiter.clone_arc();
+        waiters.push_back(waiter);
+        let mut others = KVec::new();
+        for (index, word) in (2..).zip(more) {
+            let index = NonZeroU32::new(index).ok_or(EINVAL)?;
+            let waiter = new(word, index, Some(first.clone()))?;
+            others.push(waiter.clone_arc(), GFP_MAY_FAIL)?;
+            waiters.push_back(waiter);
+        }
+        segment.sleeper_came();
+        Ok(Self {
+            words: table,
+            segment,
+            first,
+            others,
+        })
+    }
+
+    fn waiters(&self) -> impl Iterator<Item = &Arc<Waiter>> {
+        Iterator::chain(core::iter::once(&self.first), self.others.iter())
+    }
+
+    /// Takes its places, if all words are as expected. Fails with `EAGAIN` and `EINVAL` as
+    /// [`Words::wait`] does.
+    fn join(&self, words: &[WaitWord], waiters: List<Waiter>) -> Result {
+        // Else it could be resized between this and adding the waiter. It is not kept while the task
+        // sleeps, for then it could not shrink.
+        let memory = self.segment.in_use();
+        for (word, waiter) in words.iter().zip(waiters) {
+            let mut queue = self.words.bucket(waiter.word())?.queue.lock();
+            if memory.word(word.offset).ok_or(EINVAL)?.load(Relaxed) != word.expected {
+                return Err(EAGAIN);
+            }
+            queue.add(waiter);
+        }
+        Ok(())
+    }
+
+    /// Returns the index of the word that was woken: also if a deadline, a signal or a word that is not
+    /// as expected came only after that.
+    fn sleep(&self, joined: Result, deadline: Deadline) -> Result<usize> {
+        let sleeper = self.first.sleeper();
+        let error = match joined.map(|()| sleeper.sleep(deadline)) {
+            Ok(Wake::Claimed) => None,
+            Ok(Wake::Deadline) => Some(ETIMEDOUT()),
+            Ok(Wake::Signal) => Some(ERESTARTSYS),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = error {
+            if sleeper.claim(GAVE_UP) {
+                return Err(error);
+            }
+        }
+        let index = sleeper.claimed().ok_or(EINTR)?.get();
+        Ok(usize::try_from(index.saturating_sub(1))?)
+    }
+
+    /// Takes a waiter out of its queue, if it is in one.
+    fn leave(&self, waiter: &Waiter) {
+        loop {
+            let word = waiter.word();
+            let Ok(bucket) = self.words.bucket(word) else {
+                return;
+            };
+            let mut queue = bucket.queue.lock();
+            // Else it was moved meanwhile.
+            if waiter.word() == word {
+                let waiter = queue.remove(waiter);
+                drop(queue);
+                drop(waiter);
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // Whoever was woken was taken out by that.
+        let woken = self.first.sleeper().claimed();
+        // So that nobody adds them to a queue any more, see `Queue::add_moving`.
+        self.first.sleeper().claim(GAVE_UP);
+        self.waiters()
+            .filter(|waiter| woken != Some(waiter.index()))
+            .for_each(|waiter| self.leave(waiter));
+        self.segment.sleeper_went();
     }
 }

@@ -43,7 +43,7 @@ plain! {
     Target: name id by reserved;
     Stat: target size mapped_size nattch handles generation created_ns attached_ns changed_ns
         holders waiters pieces flags uid gid creator_uid creator_gid creator_pid last_pid mode
-        reserved;
+        sleepers reserved;
     SyncRange: offset len deadline_ns generation op access flags status;
     Create: name size id mode flags status reserved;
     Open: target size reserved;

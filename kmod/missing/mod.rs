@@ -9,10 +9,12 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod abi;
+pub(crate) mod barrier;
 pub(crate) mod clock;
 pub(crate) mod creds;
 pub(crate) mod debugfs;
 pub(crate) mod errno;
+pub(crate) mod eventfd;
 mod ffi;
 pub(crate) mod gfp;
 pub(crate) mod ipc_ns;

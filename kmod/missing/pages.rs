@@ -18,7 +18,8 @@ use kernel::{
         IovIterSource, //
     },
     page::PAGE_SHIFT,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::Atomic, //
 };
 
 /// Pages that follow one another in physical memory.
@@ -242,17 +243,21 @@ impl Pages {
         })
     }
 
-    /// The four bytes from `offset` on, a multiple of four, as a number; `None` past the end.
-    pub(crate) fn load(&self, offset: u64) -> Option<u32> {
+    /// The four bytes from `offset` on, a multiple of four, which others may write at any time;
+    /// `None` past the end.
+    pub(crate) fn word(&self, offset: u64) -> Option<&Atomic<u32>> {
         let offset = usize::try_from(offset).ok()?;
         let piece = self.pieces_from(offset >> PAGE_SHIFT).next()?;
         let inside = offset.checked_sub(piece.first << PAGE_SHIFT)?;
         if offset & 3 != 0 {
             return None;
         }
-        // SAFETY: The piece holds the page of `offset`, and with an aligned word's first byte all
-        // of it. Others may write to it meanwhile: it is read once, as the C side's READ_ONCE().
-        Some(unsafe { piece.address().add(inside).cast::<u32>().read_volatile() })
+        // SAFETY: The piece holds the page of `offset`, so this is within it.
+        let word = unsafe { piece.address().add(inside) }.cast::<u32>();
+        // SAFETY: With an aligned word's first byte the piece, which `self` keeps, holds all of it. No
+        // reference to its bytes is made anywhere, and what writes to them is atomic, or is user space
+        // and the copying on its behalf, which the kernel's memory model treats as such.
+        Some(unsafe { Atomic::from_ptr(word) })
     }
 
     /// Makes `len` bytes from `offset` on zero, as far as the pages go.

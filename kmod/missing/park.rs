@@ -3,24 +3,19 @@
 //! Putting the current task to sleep until another one says so, a signal comes or a point in time
 //! is reached.
 
-use super::{
-    ffi,
-    gfp::GFP_MAY_FAIL, //
-};
+use super::ffi;
+use core::num::NonZeroU32;
 use kernel::{
     bindings,
-    prelude::*,
     sync::{
         aref::ARef,
         atomic::{
             Acquire,
             Atomic,
-            Release, //
-        },
-        Arc, //
+            Full, //
+        }, //
     },
-    task::Task,
-    types::NotThreadSafe, //
+    task::Task, //
 };
 
 /// Until when to sleep.
@@ -40,65 +35,67 @@ impl Deadline {
     }
 }
 
-/// How urgent the current task is: the smaller, the more. The same for all that are not real-time
-/// tasks.
-pub(crate) fn current_priority() -> u32 {
-    // SAFETY: Looks at the current task alone.
-    unsafe { ffi::shmdev_current_priority() }
+/// How urgent a task is: the smaller, the more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Priority(u32);
+
+impl Priority {
+    /// Of the current task. The same for all that are not real-time tasks.
+    pub(crate) fn current() -> Self {
+        // SAFETY: Looks at the current task alone.
+        Self(unsafe { ffi::shmdev_current_priority() })
+    }
 }
 
-/// Why [`Parking::park`] returned.
+/// Why [`Sleeper::sleep`] returned.
 pub(crate) enum Wake {
-    /// [`Unparker::unpark`] was called.
-    Unparked,
+    /// It was claimed.
+    Claimed,
     /// A signal is pending.
     Signal,
     /// The deadline was reached.
     Deadline,
 }
 
-/// The end that wakes: may be used by any task.
-pub(crate) struct Unparker {
+/// A task that sleeps, or is about to, until it is claimed: once, by whoever comes first.
+pub(crate) struct Sleeper {
     task: ARef<Task>,
-    unparked: Atomic<u32>,
+    /// 0 until it is claimed.
+    reason: Atomic<u32>,
 }
 
-impl Unparker {
-    /// Wakes the task that parks, or keeps it from going to sleep. It stays so: a second call does
-    /// nothing.
-    pub(crate) fn unpark(&self) {
-        self.unparked.store(1, Release);
+impl Sleeper {
+    /// The current task, which alone may [`sleep`](Sleeper::sleep) on this.
+    pub(crate) fn current() -> Self {
+        Self {
+            task: ARef::from(&**kernel::current!()),
+            reason: Atomic::new(0),
+        }
+    }
+
+    /// Says that it need not sleep any more. Returns whether the caller was the first to say so; then
+    /// it owes a [`wake`](Sleeper::wake), unless it is the task itself.
+    pub(crate) fn claim(&self, reason: NonZeroU32) -> bool {
+        self.reason.cmpxchg(0, reason.get(), Full).is_ok()
+    }
+
+    /// The reason for which it was claimed, if it was.
+    pub(crate) fn claimed(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.reason.load(Acquire))
+    }
+
+    /// Has the task look whether it was claimed.
+    pub(crate) fn wake(&self) {
         self.task.wake_up();
     }
-}
 
-/// The end that sleeps: stays with the task that made it.
-pub(crate) struct Parking {
-    unparker: Arc<Unparker>,
-    /// Only the task that made this may use it: that is the task that [`Unparker`] wakes.
-    _not_send: NotThreadSafe,
-}
-
-impl Parking {
-    /// For the current task, to be used once.
-    pub(crate) fn new() -> Result<Self> {
-        let unparker = Unparker {
-            task: ARef::from(&**kernel::current!()),
-            unparked: Atomic::new(0),
-        };
-        Ok(Self {
-            unparker: Arc::new(unparker, GFP_MAY_FAIL)?,
-            _not_send: NotThreadSafe,
-        })
+    /// The task's number in the initial pid namespace.
+    pub(crate) fn pid(&self) -> u32 {
+        u32::try_from(self.task.pid()).unwrap_or(0)
     }
 
-    /// The other end.
-    pub(crate) fn unparker(&self) -> Arc<Unparker> {
-        self.unparker.clone()
-    }
-
-    /// Sleeps, interruptibly.
-    pub(crate) fn park(&self, deadline: Deadline) -> Wake {
+    /// Sleeps, interruptibly, until it is claimed.
+    pub(crate) fn sleep(&self, deadline: Deadline) -> Wake {
         let mut time;
         let expires = match deadline {
             Deadline::Never => core::ptr::null_mut(),
@@ -108,11 +105,11 @@ impl Parking {
             }
         };
         let wake = loop {
-            // SAFETY: The state is one that a task may sleep in. The state is set before the flag
-            // is looked at, so an `unpark` after the look makes the task runnable again.
+            // SAFETY: The state is one that a task may sleep in. The state is set before the claim
+            // is looked at, so a `wake` after the look makes the task runnable again.
             unsafe { ffi::shmdev_set_current_state(bindings::TASK_INTERRUPTIBLE) };
-            if self.unparker.unparked.load(Acquire) == 1 {
-                break Wake::Unparked;
+            if self.claimed().is_some() {
+                break Wake::Claimed;
             }
             if kernel::current!().signal_pending() {
                 break Wake::Signal;

@@ -35,10 +35,13 @@ use kernel::{
 };
 
 /// Names a process for as long as it lives, or an [`ExitWatch`] for it does.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProcessKey(usize);
 
 impl ProcessKey {
+    /// No process has a smaller one, or this.
+    pub(crate) const FIRST: Self = Self(0);
+
     /// Of the process that the current task belongs to.
     pub(crate) fn current() -> Self {
         // SAFETY: Looks at the current task alone. The pointer is not dereferenced.

@@ -5,3 +5,4 @@
 pub(crate) mod generation;
 pub(crate) mod marks;
 pub(crate) mod ranges;
+pub(crate) mod robust;

@@ -20,9 +20,9 @@ EXCLUSIVE, AUTO_REMOVE = 1, 2
 CREATED = 1
 SET_UID, SET_GID, SET_MODE = 1, 2, 4
 
-INFO = struct.Struct("=IIQQII9QII16x")
+INFO = struct.Struct("=IIQQII9QIII12x")
 TARGET = struct.Struct("=64sQII")
-STAT = struct.Struct("=64sQII8Q11I52x")
+STAT = struct.Struct("=64sQII8Q12I48x")
 RANGE = struct.Struct("=QQQQIIII")
 CREATE = struct.Struct("=64sQQIIII")
 OPEN = struct.Struct("=64sQIIQQ")
@@ -49,11 +49,11 @@ IOC_RESTRICT = iowr(22, RESTRICT, 1)
 
 STAT_FIELDS = (
     "name id by reserved size mapped_size nattch handles generation created_ns attached_ns changed_ns holders waiters "
-    "pieces flags uid gid creator_uid creator_gid creator_pid last_pid mode"
+    "pieces flags uid gid creator_uid creator_gid creator_pid last_pid mode sleepers"
 ).split()
 INFO_FIELDS = (
     "abi_version page_size features default_size token max_ranges max_segments max_segment_bytes max_total_bytes "
-    "max_bytes_per_uid segments total_bytes uid_bytes window_start window_end access restricted"
+    "max_bytes_per_uid segments total_bytes uid_bytes window_start window_end access restricted max_robust"
 ).split()
 
 

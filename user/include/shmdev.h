@@ -504,9 +504,13 @@ struct shmdev_stat {
    */
   uint32_t mode;
   /**
+   * How many callers wait on words now.
+   */
+  uint32_t sleepers;
+  /**
    * Zero.
    */
-  uint32_t reserved[13];
+  uint32_t reserved[12];
 };
 
 /**

@@ -38,6 +38,8 @@ pub struct Stat {
     pub holders: u32,
     /// How many callers wait for a range.
     pub waiters: u32,
+    /// How many callers wait on words.
+    pub sleepers: u32,
     /// In how many physically contiguous pieces the memory lies.
     pub pieces: u32,
     /// Permission bits, 0 to 0o777.
@@ -81,6 +83,7 @@ impl From<&uapi::Stat> for Stat {
             generation: stat.generation,
             holders: stat.holders,
             waiters: stat.waiters,
+            sleepers: stat.sleepers,
             pieces: stat.pieces,
             mode: stat.mode,
             uid: stat.uid,

@@ -38,7 +38,8 @@ fn stat_has_the_layout_of_the_abi() {
     layout!(Stat, 240:
         target 0 size 80 mapped_size 88 nattch 96 handles 104 generation 112 created_ns 120 attached_ns 128
         changed_ns 136 holders 144 waiters 148 pieces 152 flags 156 uid 160 gid 164 creator_uid 168
-        creator_gid 172 creator_pid 176 last_pid 180 mode 184 reserved 188);
+        creator_gid 172 creator_pid 176 last_pid 180 mode 184 sleepers 188
+        reserved 192);
 }
 
 #[test]

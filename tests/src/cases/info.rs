@@ -4,8 +4,9 @@
 
 use crate::harness::tests;
 use crate::sys::{
-    ABI_VERSION, ACCESS_READ, ACCESS_WRITE, FEATURE_POLL, FEATURE_RESTRICT, FEATURE_SEGMENTS, FEATURE_SYNC,
-    FEATURE_WAIT, Handle, IOC_INFO, IOC_STAT, Info, PAGE, Region, SIZE, Stat, THIS,
+    ABI_VERSION, ACCESS_READ, ACCESS_WRITE, FEATURE_EVENTFD, FEATURE_POLL, FEATURE_RESTRICT, FEATURE_ROBUST,
+    FEATURE_SEGMENTS, FEATURE_SYNC, FEATURE_WAIT, FEATURE_WAITV, Handle, IOC_INFO, IOC_STAT, Info, PAGE,
+    Region, SIZE, Stat, THIS,
 };
 
 tests![
@@ -23,7 +24,14 @@ fn info_tells_version_limits_and_token() {
     assert_eq!(info.page_size as usize, PAGE);
     assert_eq!(
         info.features,
-        FEATURE_SYNC | FEATURE_POLL | FEATURE_SEGMENTS | FEATURE_RESTRICT | FEATURE_WAIT
+        FEATURE_SYNC
+            | FEATURE_POLL
+            | FEATURE_SEGMENTS
+            | FEATURE_RESTRICT
+            | FEATURE_WAIT
+            | FEATURE_WAITV
+            | FEATURE_ROBUST
+            | FEATURE_EVENTFD
     );
     assert_eq!(info.default_size as usize, SIZE);
     assert_eq!(info.max_ranges, 1024);
@@ -107,7 +115,7 @@ fn stat_of_the_untouched_segment() {
         stat.pieces
     );
     assert_eq!((stat.uid, stat.gid, stat.mode), (0, 0, 0o666));
-    assert_eq!((stat.flags, stat.reserved), (0, [0; 13]));
+    assert_eq!((stat.flags, stat.reserved), (0, [0; 12]));
 }
 
 fn stat_counts_mappings_ranges_and_writes() {

@@ -54,7 +54,7 @@ fn a_new_segment_has_every_field() {
     for time in [stat.created_ns, stat.attached_ns, stat.changed_ns] {
         assert!((from..=after).contains(&time), "{from} <= {time} <= {after}");
     }
-    assert_eq!(stat.reserved, [0; 13]);
+    assert_eq!(stat.reserved, [0; 12]);
     remove("frames");
 }
 

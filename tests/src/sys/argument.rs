@@ -4,9 +4,10 @@
 
 use super::handle::Handle;
 use super::{
-    Addr, Create, IOC_CREATE, IOC_INFO, IOC_LIST, IOC_OPEN, IOC_REMOVE, IOC_RESIZE, IOC_RESTRICT, IOC_SET,
-    IOC_STAT, IOC_SYNC, IOC_WAIT, IOC_WAKE, Info, List, Open, Region, Remove, Resize, Restrict, Result, Set,
-    Stat, SyncRange, Wait, Wake,
+    Addr, Create, Eventfd, IOC_CREATE, IOC_EVENTFD_ADD, IOC_EVENTFD_DEL, IOC_INFO, IOC_LIST, IOC_OPEN,
+    IOC_REMOVE, IOC_REQUEUE, IOC_RESIZE, IOC_RESTRICT, IOC_ROBUST_ADD, IOC_ROBUST_DEL, IOC_SET, IOC_STAT,
+    IOC_SYNC, IOC_WAIT, IOC_WAITV, IOC_WAKE, IOC_WAKE_WAIT, Info, List, Open, Region, Remove, Requeue,
+    Resize, Restrict, Result, Robust, Set, Stat, SyncRange, Wait, Waitv, Wake, WakeWait,
 };
 
 /// A structure of the ABI.
@@ -20,7 +21,7 @@ pub(crate) unsafe trait Argument: Copy {
 }
 
 macro_rules! arguments {
-    ($($structure:ty: $command:ident),+ $(,)?) => {
+    ($($structure:ident: $command:ident $(or $other:ident)?,)+) => {
         $(
             // SAFETY: the size is part of the opcode, which names this structure; the ABI's structures are made of
             // integers at their natural alignment, with explicit padding.
@@ -30,7 +31,9 @@ macro_rules! arguments {
         )+
 
         /// Every command, and how large its structure is.
-        pub(crate) const COMMANDS: &[(u32, usize)] = &[$(($command, size_of::<$structure>())),+];
+        pub(crate) const COMMANDS: &[(u32, usize)] = &[
+            $(($command, size_of::<$structure>()), $(($other, size_of::<$structure>()),)?)+
+        ];
     };
 }
 
@@ -47,6 +50,11 @@ arguments! {
     Restrict: IOC_RESTRICT,
     Wait: IOC_WAIT,
     Wake: IOC_WAKE,
+    Waitv: IOC_WAITV,
+    Requeue: IOC_REQUEUE,
+    WakeWait: IOC_WAKE_WAIT,
+    Robust: IOC_ROBUST_ADD or IOC_ROBUST_DEL,
+    Eventfd: IOC_EVENTFD_ADD or IOC_EVENTFD_DEL,
 }
 
 /// The bytes of a structure.
@@ -58,8 +66,13 @@ fn bytes<T: Argument>(argument: &T) -> &[u8] {
 impl Handle {
     /// The command of this structure.
     pub(crate) fn call<T: Argument>(&self, argument: &mut T) -> Result<()> {
+        self.count(T::COMMAND, argument).map(drop)
+    }
+
+    /// This command, which takes such a structure; the number that it returned.
+    pub(crate) fn count<T: Argument>(&self, command: u32, argument: &mut T) -> Result<u32> {
         let address = Addr((&raw mut *argument).expose_provenance());
-        self.ioctl(T::COMMAND, address)
+        self.ioctl_number(command, address)
     }
 }
 

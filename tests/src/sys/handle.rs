@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{
-    Addr, Errno, IOC_WAKE, Info, Region, Result, SYNC_BEGIN, SYNC_END, Stat, SyncRange, Wait, Wake, count,
-};
+use super::{Addr, Errno, Info, Region, Result, SYNC_BEGIN, SYNC_END, Stat, SyncRange, count};
 
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
@@ -57,13 +55,18 @@ impl Handle {
 
     /// Any ioctl with any argument.
     pub(crate) fn ioctl(&self, command: u32, argument: Addr) -> Result<()> {
+        self.ioctl_number(command, argument).map(drop)
+    }
+
+    /// Any ioctl with any argument; the number that it returned.
+    pub(super) fn ioctl_number(&self, command: u32, argument: Addr) -> Result<u32> {
         // SAFETY: the kernel checks the address; it belongs to a region of raw pages or to nothing.
         outcome(unsafe { libc::ioctl(self.fd(), command.into(), argument.get()) })
     }
 
     pub(crate) fn info(&self) -> Result<Info> {
         let mut info = Info {
-            reserved: Info::default().reserved.map(|_| u64::MAX),
+            reserved: Info::default().reserved.map(|_| u32::MAX),
             ..Info::default()
         };
         self.call(&mut info).map(|()| info)
@@ -107,27 +110,6 @@ impl Handle {
             access,
             ..SyncRange::default()
         })
-    }
-
-    pub(crate) fn wait_on(&self, offset: u64, expected: u32, deadline_ns: u64) -> Result<()> {
-        self.call(&mut Wait {
-            offset,
-            deadline_ns,
-            expected,
-            flags: 0,
-        })
-    }
-
-    /// Returns how many.
-    pub(crate) fn wake(&self, offset: u64, count: u32) -> Result<u32> {
-        let wake = Wake {
-            offset,
-            count,
-            flags: 0,
-        };
-        // SAFETY: the structure is the command's, and outlives the call.
-        let woken = unsafe { libc::ioctl(self.fd(), IOC_WAKE.into(), &raw const wake) };
-        Errno::result(woken).map(|woken| u32::try_from(woken).expect("a number of tasks"))
     }
 
     // ---- mmap ----
@@ -270,8 +252,8 @@ impl From<Handle> for OwnedFd {
 /// What an ioctl returned. The numbers by which the kernel tells itself to call again must never come out: programs
 /// do not know them.
 #[track_caller]
-fn outcome(result: i32) -> Result<()> {
-    let outcome = Errno::result(result).map(drop);
+fn outcome(result: i32) -> Result<u32> {
+    let outcome = Errno::result(result).map(i32::unsigned_abs);
     let errno = Errno::last_raw();
     assert!(
         outcome.is_ok() || !(512..=530).contains(&errno),

@@ -22,7 +22,7 @@
 
 LAYOUT(shmdev_info, 128, reserved, 116);
 LAYOUT(shmdev_target, 80, reserved, 76);
-LAYOUT(shmdev_stat, 240, reserved, 188);
+LAYOUT(shmdev_stat, 240, reserved, 192);
 LAYOUT(shmdev_create, 96, reserved, 92);
 LAYOUT(shmdev_open, 96, reserved, 88);
 LAYOUT(shmdev_set, 96, mode, 92);

@@ -4,7 +4,10 @@
 
 use serde::Serialize;
 use shmdev::Info;
-use shmdev::uapi::{FEATURE_POLL, FEATURE_RESTRICT, FEATURE_SEGMENTS, FEATURE_SYNC, FEATURE_WAIT};
+use shmdev::uapi::{
+    FEATURE_EVENTFD, FEATURE_POLL, FEATURE_RESTRICT, FEATURE_ROBUST, FEATURE_SEGMENTS, FEATURE_SYNC,
+    FEATURE_WAIT, FEATURE_WAITV,
+};
 
 use crate::Node;
 use crate::failure::{Result, print};
@@ -91,6 +94,9 @@ fn features(bits: u64) -> Vec<String> {
         FEATURE_SEGMENTS => "segments".to_owned(),
         FEATURE_RESTRICT => "restrict".to_owned(),
         FEATURE_WAIT => "wait".to_owned(),
+        FEATURE_WAITV => "waitv".to_owned(),
+        FEATURE_ROBUST => "robust".to_owned(),
+        FEATURE_EVENTFD => "eventfd".to_owned(),
         _ => format!("bit-{bit}"),
     };
     (0..u64::BITS)

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The eventfds that a segment signals: for each wake-up on a word, or each new generation.
+//!
+//! # Locks
+//!
+//! `Eventfds::table` is a leaf but for the locks of the eventfds. Under it nothing is allocated and no
+//! last reference dropped.
+
+use crate::{
+    missing::{
+        barrier::full_barrier,
+        eventfd::EventFd,
+        gfp::GFP_MAY_FAIL, //
+    },
+    uapi, //
+};
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode,
+        RBTreeNodeReservation, //
+    },
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        SpinLock, //
+    }, //
+};
+
+/// How many a segment has at most, of all handles.
+const SEGMENT_MAX: usize = 1024;
+
+/// Stands for the generation, which is no word.
+pub(crate) const GENERATION: u64 = u64::MAX;
+
+/// The place of an eventfd: what it is signalled for, through which handle it was added, and a number
+/// that makes that unique.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    offset: u64,
+    token: u32,
+    number: u64,
+}
+
+struct Table {
+    eventfds: RBTree<Place, EventFd>,
+    /// Of the next one.
+    number: u64,
+}
+
+/// The eventfds of a segment.
+#[pin_data]
+pub(crate) struct Eventfds {
+    #[pin]
+    table: SpinLock<Table>,
+    /// How many there are, to be looked at without the lock.
+    count: Atomic<u32>,
+}
+
+impl Eventfds {
+    /// None.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            table <- new_spinlock!(
+                Table {
+                    eventfds: RBTree::new(),
+                    number: 0,
+                },
+                "shmdev::Eventfds::table"
+            ),
+            count: Atomic::new(0),
+        })
+    }
+
+    /// Adds one. Fails with `ENOSPC` if the handle or the segment has too many, and with `ENOMEM`.
+    pub(crate) fn add(&self, offset: u64, token: u32, eventfd: EventFd) -> Result {
+        let reservation = RBTreeNodeReservation::new(GFP_MAY_FAIL)?;
+        let mut table = self.table.lock();
+        let mut all: usize = 0;
+        let mut own: usize = 0;
+        for place in table.eventfds.keys() {
+            all = all.saturating_add(1);
+            own = own.saturating_add(usize::from(place.token == token));
+        }
+        if own >= uapi::EVENTFDS_MAX || all >= SEGMENT_MAX {
+            return Err(ENOSPC);
+        }
+        let number = table.number;
+        table.number = number.wrapping_add(1);
+        let place = Place {
+            offset,
+            token,
+            number,
+        };
+        table.eventfds.insert(reservation.into_node(place, eventfd));
+        drop(table);
+        // Before the caller looks at the word, see `signal`.
+        self.count.fetch_add(1u32, Full);
+        Ok(())
+    }
+
+    /// Removes one that was added so. Fails with `ENOENT`.
+    pub(crate) fn remove(&self, offset: u64, token: u32, eventfd: &EventFd) -> Result {
+        self.remove_first(|place, added| {
+            place.offset == offset && place.token == token && added.is(eventfd)
+        })
+        .map(drop)
+        .ok_or(ENOENT)
+    }
+
+    /// Removes all of a handle.
+    pub(crate) fn handle_released(&self, token: u32) {
+        if self.count.load(Relaxed) == 0 {
+            return;
+        }
+        while self.remove_first(|place, _| place.token == token).is_some() {}
+    }
+
+    /// Returned, so that it is dropped without the lock.
+    fn remove_first(
+        &self,
+        is_it: impl Fn(&Place, &EventFd) -> bool,
+    ) -> Option<RBTreeNode<Place, EventFd>> {
+        let mut table = self.table.lock();
+        let (&place, _) = table
+            .eventfds
+            .iter()
+            .find(|(place, eventfd)| is_it(place, eventfd))?;
+        let node = table.eventfds.remove_node(&place);
+        self.count.fetch_sub(1u32, Relaxed);
+        node
+    }
+
+    /// Signals those that were added for that word, or for [`GENERATION`].
+    pub(crate) fn signal(&self, offset: u64) {
+        // Either this sees the eventfd, or who added it sees what was stored before this.
+        full_barrier();
+        if self.count.load(Relaxed) == 0 {
+            return;
+        }
+        let first = Place {
+            offset,
+            token: 0,
+            number: 0,
+        };
+        let mut table = self.table.lock();
+        let mut next = table.eventfds.cursor_lower_bound_mut(&first);
+        while let Some(cursor) = next {
+            let (place, eventfd) = cursor.current();
+            if place.offset != offset {
+                break;
+            }
+            eventfd.signal();
+            next = cursor.move_next();
+        }
+    }
+}
