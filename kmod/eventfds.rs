@@ -36,14 +36,20 @@ use kernel::{
 /// How many a segment has at most, of all handles.
 const SEGMENT_MAX: usize = 1024;
 
-/// Stands for the generation, which is no word.
-pub(crate) const GENERATION: u64 = u64::MAX;
+/// What an eventfd is signalled for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// A wake-up on the word at this offset.
+    Wake(u64),
+    /// A new generation.
+    Generation,
+}
 
 /// The place of an eventfd: what it is signalled for, through which handle it was added, and a number
 /// that makes that unique.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    offset: u64,
+    event: Event,
     token: u32,
     number: u64,
 }
@@ -79,7 +85,7 @@ impl Eventfds {
     }
 
     /// Adds one. Fails with `ENOSPC` if the handle or the segment has too many, and with `ENOMEM`.
-    pub(crate) fn add(&self, offset: u64, token: u32, eventfd: EventFd) -> Result {
+    pub(crate) fn add(&self, event: Event, token: u32, eventfd: EventFd) -> Result {
         let reservation = RBTreeNodeReservation::new(GFP_MAY_FAIL)?;
         let mut table = self.table.lock();
         let mut all: usize = 0;
@@ -94,7 +100,7 @@ impl Eventfds {
         let number = table.number;
         table.number = number.wrapping_add(1);
         let place = Place {
-            offset,
+            event,
             token,
             number,
         };
@@ -106,9 +112,9 @@ impl Eventfds {
     }
 
     /// Removes one that was added so. Fails with `ENOENT`.
-    pub(crate) fn remove(&self, offset: u64, token: u32, eventfd: &EventFd) -> Result {
+    pub(crate) fn remove(&self, event: Event, token: u32, eventfd: &EventFd) -> Result {
         self.remove_first(|place, added| {
-            place.offset == offset && place.token == token && added.is(eventfd)
+            place.event == event && place.token == token && added.is(eventfd)
         })
         .map(drop)
         .ok_or(ENOENT)
@@ -137,15 +143,15 @@ impl Eventfds {
         node
     }
 
-    /// Signals those that were added for that word, or for [`GENERATION`].
-    pub(crate) fn signal(&self, offset: u64) {
+    /// Signals those that were added for it, which has just come about.
+    pub(crate) fn signal(&self, event: Event) {
         // Either this sees the eventfd, or who added it sees what was stored before this.
         full_barrier();
         if self.count.load(Relaxed) == 0 {
             return;
         }
         let first = Place {
-            offset,
+            event,
             token: 0,
             number: 0,
         };
@@ -153,7 +159,7 @@ impl Eventfds {
         let mut next = table.eventfds.cursor_lower_bound_mut(&first);
         while let Some(cursor) = next {
             let (place, eventfd) = cursor.current();
-            if place.offset != offset {
+            if place.event != event {
                 break;
             }
             eventfd.signal();

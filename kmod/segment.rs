@@ -9,8 +9,8 @@
 
 use crate::{
     eventfds::{
-        Eventfds,
-        GENERATION, //
+        Event,
+        Eventfds, //
     },
     memory::{
         InUse,
@@ -320,7 +320,7 @@ impl Segment {
     fn complete_write(&self) -> u64 {
         let generation = self.generation.advance();
         self.changed.notify_readable();
-        self.eventfds.signal(GENERATION);
+        self.eventfds.signal(Event::Generation);
         generation
     }
 

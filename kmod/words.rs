@@ -16,6 +16,7 @@
 //! locks of the scheduler. Nobody holds two locks of one kind.
 
 use crate::{
+    eventfds::Event,
     missing::{
         errno::ETIMEDOUT,
         gfp::GFP_MAY_FAIL,
@@ -152,7 +153,7 @@ impl Words {
             drop(arrivals);
         }
         if most > 0 {
-            segment.eventfds().signal(offset);
+            segment.eventfds().signal(Event::Wake(offset));
         }
         let count = taken.count;
         taken.wake();
@@ -190,7 +191,7 @@ impl Words {
         let moved = target.queue.lock().add_moving(&mut taken);
         drop((arriving, memory));
         if wake > 0 {
-            segment.eventfds().signal(from);
+            segment.eventfds().signal(Event::Wake(from));
         }
         let count = taken.count.saturating_add(moved);
         taken.wake();

@@ -8,7 +8,7 @@ use super::{
     Argument, //
 };
 use crate::{
-    eventfds::GENERATION,
+    eventfds::Event,
     handle::Handle,
     missing::{
         eventfd::EventFd,
@@ -167,33 +167,30 @@ pub(super) fn robust_del(handle: &Handle, arg: &uapi::Robust) -> Result {
 }
 
 /// What the eventfd is, and for what. Fails with `EINVAL` and `EBADF`.
-fn eventfd(arg: &uapi::Eventfd) -> Result<(u64, EventFd)> {
-    let offset = match arg.flags {
-        0 => arg.offset,
-        uapi::EVENTFD_GENERATION if arg.offset == 0 => GENERATION,
+fn eventfd(arg: &uapi::Eventfd) -> Result<(Event, EventFd)> {
+    let event = match arg.flags {
+        0 => Event::Wake(arg.offset),
+        uapi::EVENTFD_GENERATION if arg.offset == 0 => Event::Generation,
         _ => return Err(EINVAL),
     };
-    Ok((offset, EventFd::from_descriptor(arg.fd)?))
+    Ok((event, EventFd::from_descriptor(arg.fd)?))
 }
 
 pub(super) fn eventfd_add(handle: &Handle, arg: &uapi::Eventfd) -> Result {
-    let (offset, eventfd) = eventfd(arg)?;
+    let (event, eventfd) = eventfd(arg)?;
     let reads = handle.reach.reads();
-    let segment = if offset == GENERATION {
-        if !reads {
-            return Err(EACCES);
-        }
-        handle.segment()?
-    } else {
-        word(handle, offset, reads)?
+    let segment = match event {
+        Event::Wake(offset) => word(handle, offset, reads)?,
+        Event::Generation if reads => handle.segment()?,
+        Event::Generation => return Err(EACCES),
     };
     let token = handle.token.get();
-    segment.eventfds().add(offset, token, eventfd)
+    segment.eventfds().add(event, token, eventfd)
 }
 
 pub(super) fn eventfd_del(handle: &Handle, arg: &uapi::Eventfd) -> Result {
-    let (offset, eventfd) = eventfd(arg)?;
+    let (event, eventfd) = eventfd(arg)?;
     let segment = handle.attached().ok_or(ENOENT)?;
     let token = handle.token.get();
-    segment.eventfds().remove(offset, token, &eventfd)
+    segment.eventfds().remove(event, token, &eventfd)
 }

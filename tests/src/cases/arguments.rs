@@ -10,8 +10,8 @@ use crate::sys::argument::COMMANDS;
 use crate::sys::segments::{name, remove};
 use crate::sys::{
     ABI_VERSION, ACCESS_READ, ACCESS_WRITE, Addr, Create, Errno, Handle, IOC_CREATE, IOC_INFO, IOC_LIST,
-    IOC_OPEN, IOC_REMOVE, IOC_RESIZE, IOC_RESTRICT, IOC_SET, IOC_STAT, IOC_SYNC, Info, List, Open, PAGE,
-    Region, Remove, Resize, Restrict, SET_MODE, SIZE, STATUS_CREATED, SYNC_BEGIN, SYNC_END, Set, Stat,
+    IOC_OPEN, IOC_REMOVE, IOC_RESIZE, IOC_RESTRICT, IOC_SET, IOC_STAT, IOC_SYNC, IOC_WAITV, Info, List, Open,
+    PAGE, Region, Remove, Resize, Restrict, SET_MODE, SIZE, STATUS_CREATED, SYNC_BEGIN, SYNC_END, Set, Stat,
     SyncRange, THIS, by_id, by_name, creation, usage,
 };
 
@@ -100,11 +100,12 @@ fn a_pointer_that_straddles_a_hole_is_efault() {
     let handle = Handle::rw();
     let pages = Region::with_hole(PAGE);
     for &(command, size) in COMMANDS {
-        // Of LIST's structure, only what is there to tell is touched: now, one segment.
-        let touched = if command == IOC_LIST {
-            16 + size_of::<Stat>()
-        } else {
-            size
+        let touched = match command {
+            // Only what is there to tell: now, one segment.
+            IOC_LIST => 16 + size_of::<Stat>(),
+            // Only as many words as it says.
+            IOC_WAITV => 16,
+            _ => size,
         };
         for inside in [1, 8, touched / 2, touched - 8, touched - 1] {
             // LIST leaves a cursor there.

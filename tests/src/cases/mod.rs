@@ -20,6 +20,7 @@ mod creation_races;
 mod death;
 mod debugfs;
 mod debugfs_under_load;
+mod eventfd;
 mod fairness;
 mod faults;
 mod faults_of_segments;
@@ -59,6 +60,7 @@ mod resize_races;
 mod restrict;
 mod restrict_races;
 mod rights;
+mod robust;
 mod seek;
 mod set;
 mod stat;
@@ -71,6 +73,7 @@ mod userns;
 mod wait;
 mod window;
 mod words;
+mod words_many;
 mod worker;
 
 use std::fmt::Debug;
@@ -123,6 +126,9 @@ pub(crate) const ALL: &[&[Test]] = &[
     access::TESTS,
     wait::TESTS,
     words::TESTS,
+    words_many::TESTS,
+    robust::TESTS,
+    eventfd::TESTS,
     time_namespace::TESTS,
     fairness::TESTS,
     death::TESTS,

@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Robust words: what the kernel does with them when a process dies, and for whom.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::refused;
+use crate::harness::tests;
+use crate::sys::process::{exit_now, park, until};
+use crate::sys::segments::remove;
+use crate::sys::{
+    ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Gate, Handle, IOC_ROBUST_ADD, PAGE, Process,
+    ROBUST_WAKE_ONLY, Region, Robust, SIZE, THIS, WORD_OWNER_DIED, WORD_WAITERS, file, signal,
+};
+
+tests![
+    a_killed_owner_is_told_of_in_the_word,
+    whoever_waits_is_woken_and_no_other,
+    exit_close_and_exec_are_deaths_too,
+    a_word_of_another_owner_stays,
+    one_is_woken_although_the_word_was_free,
+    a_word_that_is_to_wake_only_stays,
+    what_was_taken_back_is_not_tended,
+    words_are_counted_and_taken_back_as_often,
+    a_word_belongs_to_the_process_that_added_it,
+    the_death_of_a_parent_counts_while_its_child_has_the_handle,
+    a_child_with_a_handle_of_its_own_is_another_owner,
+    one_that_closed_its_descriptor_before_dying_counts,
+    one_whose_descriptor_is_in_an_unread_queue_counts,
+    a_thread_that_exits_is_no_death,
+    any_value_may_be_in_the_word,
+    who_changes_the_word_on_and_on_delays_nobody within 120,
+    a_handle_has_as_many_as_it_may,
+    a_segment_has_as_many_as_it_may within 120,
+    words_lie_within_the_segment_and_flags_are_known,
+    adding_wants_the_right_to_write,
+    what_was_added_before_a_restriction_is_tended,
+    a_word_that_a_resize_took_away_is_left_alone,
+    two_hundred_owners_die_and_each_is_told_of_once within 120,
+];
+
+const OFFSET: u64 = 64;
+
+/// Takes a lock word, as the crate does when nobody has it.
+fn lock(word: &AtomicU32, token: u32) {
+    word.store(token, Ordering::SeqCst);
+}
+
+fn token(handle: &Handle) -> u32 {
+    handle.info().unwrap().token
+}
+
+/// A process that makes the word robust, does this with its handle and the word, and then waits to be killed.
+fn owner(then: impl FnOnce(&Handle, &AtomicU32)) -> Process {
+    let ready = Gate::new();
+    let process = Process::fork(|| {
+        let handle = Handle::rw();
+        let mapping = handle.window(0, PAGE);
+        handle.robust_add(OFFSET, 0).unwrap();
+        then(&handle, mapping.u32(OFFSET as usize));
+        ready.open();
+        park();
+    });
+    ready.pass();
+    process
+}
+
+/// A process that has the lock.
+fn holder() -> Process {
+    owner(|handle, word| lock(word, token(handle)))
+}
+
+/// A process that waits on the word, whatever is in it now, until it is woken.
+fn waiter(word: &AtomicU32) -> Process {
+    let value = word.load(Ordering::SeqCst);
+    let process = Process::fork(|| Handle::rw().wait_on(OFFSET, value, DEADLINE_NEVER).unwrap());
+    until("it waits", || process.sleeps_in(libc::SYS_ioctl));
+    process
+}
+
+/// A mapping of the first page, which is zero.
+fn zeroed() -> Region {
+    let handle = Handle::rw();
+    handle.pwrite(&[0; PAGE], 0).unwrap();
+    handle.window(0, PAGE)
+}
+
+fn a_killed_owner_is_told_of_in_the_word() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let process = holder();
+    assert_ne!(word.load(Ordering::SeqCst), 0);
+    process.kill();
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+    let bytes = mapping.read(0, PAGE);
+    assert_eq!(
+        bytes.iter().filter(|&&byte| byte != 0).count(),
+        1,
+        "no other byte"
+    );
+}
+
+fn whoever_waits_is_woken_and_no_other() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let process = holder();
+    word.fetch_or(WORD_WAITERS, Ordering::SeqCst);
+    let [first, second] = [(), ()].map(|()| waiter(word));
+    process.kill();
+    first.join();
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED | WORD_WAITERS);
+    assert!(second.sleeps_in(libc::SYS_ioctl));
+    assert_eq!(Handle::rw().wake(OFFSET, 2), Ok(1));
+    second.join();
+}
+
+fn exit_close_and_exec_are_deaths_too() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let take = || {
+        let handle = Handle::rw();
+        handle.robust_add(OFFSET, 0).unwrap();
+        lock(word, token(&handle));
+        handle
+    };
+    let told = || assert_eq!(word.swap(0, Ordering::SeqCst), WORD_OWNER_DIED);
+    Process::fork(|| {
+        let _handle = take();
+        exit_now(0);
+    })
+    .join();
+    told();
+    let handle = take();
+    let dup = handle.dup();
+    drop(handle);
+    assert_ne!(
+        word.load(Ordering::SeqCst),
+        WORD_OWNER_DIED,
+        "there is another descriptor"
+    );
+    let own_mapping = dup.window(0, PAGE);
+    drop(dup);
+    assert_ne!(word.load(Ordering::SeqCst), WORD_OWNER_DIED, "there is a mapping");
+    drop(own_mapping);
+    told();
+    Process::fork(|| {
+        let _handle = take();
+        signal::exec(c"/proc/self/exe", &[c"shmdev-tests", c"--list"]).unwrap();
+    })
+    .join();
+    told();
+    // With the descriptor, the process goes on to be the owner.
+    let ready = Gate::new();
+    let process = Process::fork(|| {
+        let handle = take();
+        handle.keep_over_exec();
+        ready.open();
+        signal::exec(c"/bin/sleep", &[c"sleep", c"1000"]).unwrap();
+    });
+    ready.pass();
+    until("it has become another program", || {
+        std::fs::read_to_string(format!("/proc/{}/comm", process.pid())).unwrap() == "sleep\n"
+    });
+    assert_ne!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+    process.kill();
+    told();
+}
+
+fn a_word_of_another_owner_stays() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let other = Handle::rw();
+    for bits in [0, WORD_WAITERS, WORD_OWNER_DIED, WORD_WAITERS | WORD_OWNER_DIED] {
+        let process = owner(|_, _| ());
+        lock(word, token(&other) | bits);
+        let waiting = waiter(word);
+        process.kill();
+        assert_eq!(word.load(Ordering::SeqCst), token(&other) | bits);
+        waiting.join();
+    }
+}
+
+/// Who died may have unlocked it, and not woken anybody yet.
+fn one_is_woken_although_the_word_was_free() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    for value in [0, WORD_WAITERS, WORD_OWNER_DIED] {
+        let process = owner(|_, _| ());
+        word.store(value, Ordering::SeqCst);
+        let [first, second] = [(), ()].map(|()| waiter(word));
+        process.kill();
+        first.join();
+        assert_eq!(word.load(Ordering::SeqCst), value);
+        assert_eq!(Handle::rw().wake(OFFSET, 2), Ok(1));
+        second.join();
+    }
+}
+
+fn a_word_that_is_to_wake_only_stays() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let ready = Gate::new();
+    let process = Process::fork(|| {
+        let handle = Handle::rw();
+        handle.robust_add(OFFSET, ROBUST_WAKE_ONLY).unwrap();
+        lock(word, token(&handle));
+        ready.open();
+        park();
+    });
+    ready.pass();
+    let value = word.load(Ordering::SeqCst);
+    let waiting = waiter(word);
+    process.kill();
+    waiting.join();
+    assert_eq!(word.load(Ordering::SeqCst), value);
+}
+
+fn what_was_taken_back_is_not_tended() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let process = owner(|handle, word| {
+        lock(word, token(handle));
+        handle.robust_del(OFFSET, 0).unwrap();
+    });
+    let value = word.load(Ordering::SeqCst);
+    let waiting = waiter(word);
+    process.kill();
+    assert_eq!(word.load(Ordering::SeqCst), value);
+    assert!(waiting.sleeps_in(libc::SYS_ioctl), "it was woken");
+    assert_eq!(Handle::rw().wake(OFFSET, 1), Ok(1));
+    waiting.join();
+}
+
+fn words_are_counted_and_taken_back_as_often() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let handle = Handle::rw();
+    refused(handle.robust_del(OFFSET, 0), Errno::ENOENT);
+    for times in [1, 3] {
+        (0..times).for_each(|_| handle.robust_add(OFFSET, 0).unwrap());
+        refused(handle.robust_del(OFFSET, ROBUST_WAKE_ONLY), Errno::ENOENT);
+        refused(handle.robust_del(OFFSET + 4, 0), Errno::ENOENT);
+        refused(handle.dup().robust_del(OFFSET, ROBUST_WAKE_ONLY), Errno::ENOENT);
+        (0..times).for_each(|_| handle.robust_del(OFFSET, 0).unwrap());
+        refused(handle.robust_del(OFFSET, 0), Errno::ENOENT);
+    }
+    // Taken back once, it is there once more.
+    (0..2).for_each(|_| handle.robust_add(OFFSET, 0).unwrap());
+    handle.robust_del(OFFSET, 0).unwrap();
+    lock(word, token(&handle));
+    drop(handle);
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+}
+
+fn a_word_belongs_to_the_process_that_added_it() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let handle = Handle::rw();
+    handle.robust_add(OFFSET, 0).unwrap();
+    lock(word, token(&handle));
+    Process::fork(|| refused(handle.robust_del(OFFSET, 0), Errno::ENOENT)).join();
+    assert_eq!(
+        word.load(Ordering::SeqCst),
+        token(&handle),
+        "its child's end is not its own"
+    );
+    // A child that adds it through the same handle has its token: its end counts as its parent's.
+    Process::fork(|| handle.robust_add(OFFSET, 0).unwrap()).join();
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+    handle.robust_del(OFFSET, 0).unwrap();
+}
+
+fn the_death_of_a_parent_counts_while_its_child_has_the_handle() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let (ready, end) = (Gate::new(), Gate::new());
+    let parent = Process::fork(|| {
+        let handle = Handle::rw();
+        handle.robust_add(OFFSET, 0).unwrap();
+        lock(word, token(&handle));
+        let child = Process::fork(|| {
+            ready.open();
+            end.pass();
+            // Its token is still that of the handle.
+            lock(word, token(&handle));
+        });
+        std::mem::forget(child);
+        ready.pass();
+    });
+    parent.join();
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+    end.open();
+    // Nobody has added it who lives, so nobody tends it.
+    until("the child has locked it", || {
+        word.load(Ordering::SeqCst) != WORD_OWNER_DIED
+    });
+    // The mapping has a handle, and who asks.
+    until("the child is gone", || Handle::rw().stat().unwrap().handles == 2);
+    assert_ne!(word.load(Ordering::SeqCst) & !WORD_WAITERS, WORD_OWNER_DIED);
+}
+
+fn a_child_with_a_handle_of_its_own_is_another_owner() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let handle = Handle::rw();
+    handle.robust_add(OFFSET, 0).unwrap();
+    Process::fork(|| {
+        let own = Handle::rw();
+        own.robust_add(OFFSET, 0).unwrap();
+        assert_ne!(token(&own), token(&handle));
+        lock(word, token(&handle));
+    })
+    .join();
+    assert_eq!(word.load(Ordering::SeqCst), token(&handle));
+    Process::fork(|| {
+        let own = Handle::rw();
+        own.robust_add(OFFSET, 0).unwrap();
+        lock(word, token(&own));
+    })
+    .join();
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+}
+
+fn one_that_closed_its_descriptor_before_dying_counts() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let handle = Handle::rw();
+    let process = Process::fork(|| {
+        handle.robust_add(OFFSET, 0).unwrap();
+        lock(word, token(&handle));
+        // SAFETY: the descriptor is this process's own, and not used any more.
+        assert_eq!(unsafe { libc::close(handle.fd()) }, 0);
+        exit_now(0);
+    });
+    process.join();
+    until("the exit is noticed", || {
+        word.load(Ordering::SeqCst) == WORD_OWNER_DIED
+    });
+}
+
+fn one_whose_descriptor_is_in_an_unread_queue_counts() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let (here, there) = file::sockets();
+    Process::fork(|| {
+        let handle = Handle::rw();
+        handle.robust_add(OFFSET, 0).unwrap();
+        lock(word, token(&handle));
+        file::send_fd(&there, &handle);
+    })
+    .join();
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+    let handle = Handle::from(file::receive_fd(&here));
+    assert_eq!(handle.stat().unwrap().handles, 2);
+}
+
+fn a_thread_that_exits_is_no_death() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let handle = Handle::rw();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            handle.robust_add(OFFSET, 0).unwrap();
+            lock(word, token(&handle));
+        });
+    });
+    assert_eq!(word.load(Ordering::SeqCst), token(&handle));
+    handle.robust_del(OFFSET, 0).unwrap();
+}
+
+fn any_value_may_be_in_the_word() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    for value in [
+        0,
+        1,
+        u32::MAX,
+        WORD_OWNER_DIED,
+        WORD_WAITERS,
+        0x3fff_ffff,
+        0x8000_0001,
+        0xdead_beef,
+    ] {
+        let process = owner(|_, _| ());
+        word.store(value, Ordering::SeqCst);
+        process.kill();
+        assert_eq!(word.load(Ordering::SeqCst), value);
+    }
+    // Its own token with whatever else.
+    for bits in [0, WORD_WAITERS, WORD_OWNER_DIED, WORD_WAITERS | WORD_OWNER_DIED] {
+        owner(|handle, word| lock(word, token(handle) | bits)).kill();
+        assert_eq!(word.load(Ordering::SeqCst), bits & WORD_WAITERS | WORD_OWNER_DIED);
+    }
+}
+
+fn who_changes_the_word_on_and_on_delays_nobody() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    let shared = Region::shared(PAGE);
+    let (current, end) = (shared.u32(0), shared.u32(4));
+    let hostile = Process::fork(|| {
+        while end.load(Ordering::SeqCst) == 0 {
+            let owner = current.load(Ordering::Relaxed);
+            for bits in [WORD_WAITERS, 0] {
+                word.store(owner | bits, Ordering::Relaxed);
+            }
+        }
+    });
+    for _ in 0..30 {
+        let process = owner(|handle, _| current.store(token(handle), Ordering::SeqCst));
+        process.kill();
+    }
+    end.store(1, Ordering::SeqCst);
+    hostile.join();
+}
+
+fn a_handle_has_as_many_as_it_may() {
+    let handle = Handle::rw();
+    let limit = u64::from(handle.info().unwrap().max_robust);
+    for index in 0..limit {
+        handle.robust_add(index * 4, 0).unwrap();
+    }
+    refused(handle.robust_add(limit * 4, 0), Errno::ENOSPC);
+    refused(handle.robust_add(0, ROBUST_WAKE_ONLY), Errno::ENOSPC);
+    // What is there can be added again.
+    handle.robust_add(0, 0).unwrap();
+    // The handle's, whoever adds them.
+    Process::fork(|| refused(handle.robust_add(0, 0), Errno::ENOSPC)).join();
+    Handle::rw().robust_add(limit * 4, 0).unwrap();
+    handle.robust_del(4, 0).unwrap();
+    handle.robust_add(limit * 4, 0).unwrap();
+}
+
+fn a_segment_has_as_many_as_it_may() {
+    const MAX: u64 = 16384;
+    let limit = u64::from(Handle::rw().info().unwrap().max_robust);
+    let mut handles: Vec<_> = (0..MAX / limit)
+        .map(|_| {
+            let handle = Handle::rw();
+            (0..limit).for_each(|index| handle.robust_add(index * 4, 0).unwrap());
+            handle
+        })
+        .collect();
+    let one_more = Handle::rw();
+    refused(one_more.robust_add(0, 0), Errno::ENOSPC);
+    handles[0].robust_del(0, 0).unwrap();
+    one_more.robust_add(0, 0).unwrap();
+    refused(one_more.robust_add(4, 0), Errno::ENOSPC);
+    drop(handles.pop());
+    one_more.robust_add(4, 0).unwrap();
+    // Another segment has its own.
+    Handle::creating("frames", 100).robust_add(0, 0).unwrap();
+    remove("frames");
+}
+
+fn words_lie_within_the_segment_and_flags_are_known() {
+    let handle = Handle::rw();
+    for offset in [1, 2, 3, SIZE as u64, SIZE as u64 - 2, u64::MAX - 3, 1 << 63] {
+        refused(handle.robust_add(offset, 0), Errno::EINVAL);
+    }
+    for flags in [2, 3, 1 << 31, u32::MAX] {
+        refused(handle.robust_add(0, flags), Errno::EINVAL);
+        refused(handle.robust_del(0, flags), Errno::EINVAL);
+    }
+    let mut reserved = Robust {
+        reserved: 1,
+        ..Robust::default()
+    };
+    refused(handle.count(IOC_ROBUST_ADD, &mut reserved), Errno::EINVAL);
+    handle.robust_add(SIZE as u64 - 4, 0).unwrap();
+    // One that is attached to nothing has none.
+    refused(Handle::rw().robust_del(0, 0), Errno::ENOENT);
+}
+
+fn adding_wants_the_right_to_write() {
+    refused(Handle::ro().robust_add(0, 0), Errno::EACCES);
+    Handle::wo().robust_add(0, 0).unwrap();
+    let handle = Handle::rw();
+    handle.restrict(100, 10, ACCESS_READ | ACCESS_WRITE).unwrap();
+    for offset in [96, 108, 4096] {
+        refused(handle.robust_add(offset, 0), Errno::EACCES);
+    }
+    handle.robust_add(100, 0).unwrap();
+    handle.restrict(100, 10, ACCESS_READ).unwrap();
+    refused(handle.robust_add(104, 0), Errno::EACCES);
+}
+
+fn what_was_added_before_a_restriction_is_tended() {
+    let mapping = zeroed();
+    let word = mapping.u32(OFFSET as usize);
+    owner(|handle, word| {
+        lock(word, token(handle));
+        handle.restrict(0, 4, ACCESS_READ).unwrap();
+        handle
+            .robust_del(OFFSET, 0)
+            .unwrap_or_else(|_| panic!("it can be taken back"));
+        refused(handle.robust_add(OFFSET, 0), Errno::EACCES);
+    })
+    .kill();
+    assert_ne!(word.swap(0, Ordering::SeqCst), WORD_OWNER_DIED);
+    owner(|handle, word| {
+        lock(word, token(handle));
+        handle.restrict(0, 4, ACCESS_READ).unwrap();
+    })
+    .kill();
+    assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
+}
+
+fn a_word_that_a_resize_took_away_is_left_alone() {
+    let owner = Handle::creating("frames", 3 * PAGE as u64);
+    let far = 2 * PAGE as u64;
+    let ready = Gate::new();
+    let process = Process::fork(|| {
+        let handle = Handle::of("frames");
+        handle.robust_add(far, 0).unwrap();
+        handle.pwrite(&token(&handle).to_ne_bytes(), far as i64).unwrap();
+        ready.open();
+        park();
+    });
+    ready.pass();
+    owner.resize(THIS, PAGE as u64).unwrap();
+    process.kill();
+    owner.resize(THIS, 3 * PAGE as u64).unwrap();
+    let mut bytes = [1; 4];
+    assert_eq!(owner.pread(&mut bytes, far as i64), Ok(4));
+    assert_eq!(bytes, [0; 4]);
+    remove("frames");
+}
+
+/// Each waits for the lock, says that it has it, and is killed.
+fn two_hundred_owners_die_and_each_is_told_of_once() {
+    const ROUNDS: u32 = 200;
+    let mapping = zeroed();
+    let (word, died) = (mapping.u32(OFFSET as usize), mapping.u32(128));
+    let has_it = Gate::new();
+    let take = || {
+        let handle = Handle::rw();
+        handle.robust_add(OFFSET, 0).unwrap();
+        let own = token(&handle);
+        loop {
+            let now = word.load(Ordering::SeqCst);
+            let free = now & !(WORD_WAITERS | WORD_OWNER_DIED) == 0;
+            let new = if free {
+                own | WORD_WAITERS
+            } else {
+                now | WORD_WAITERS
+            };
+            if word
+                .compare_exchange(now, new, Ordering::SeqCst, Ordering::SeqCst)
+                .is_err()
+            {
+                continue;
+            }
+            if free {
+                died.fetch_add(u32::from(now & WORD_OWNER_DIED != 0), Ordering::SeqCst);
+                has_it.open();
+                park();
+            }
+            match handle.wait_on(OFFSET, new, DEADLINE_NEVER) {
+                Ok(()) | Err(Errno::EAGAIN) => (),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let mut waiting: Vec<_> = (0..3).map(|_| Process::fork(take)).collect();
+    for round in 0..ROUNDS {
+        has_it.pass();
+        assert_eq!(died.load(Ordering::SeqCst), round);
+        let owner = word.load(Ordering::SeqCst) & !(WORD_WAITERS | WORD_OWNER_DIED);
+        let is_owner = |process: &Process| process_token(process) == Some(owner);
+        let index = waiting.iter().position(is_owner).expect("one of them has it");
+        waiting.swap_remove(index).kill();
+        waiting.push(Process::fork(take));
+    }
+    has_it.pass();
+    assert_eq!(died.load(Ordering::SeqCst), ROUNDS);
+    waiting.into_iter().for_each(drop);
+}
+
+/// The token of the handle that a process has, which it has not inherited.
+fn process_token(process: &Process) -> Option<u32> {
+    let directory = format!("/proc/{}/fdinfo", process.pid());
+    let tokens = std::fs::read_dir(directory).ok()?.filter_map(|entry| {
+        let text = std::fs::read_to_string(entry.ok()?.path()).ok()?;
+        let token = text.lines().find_map(|line| line.strip_prefix("shmdev-token:"))?;
+        token.trim().parse::<u32>().ok()
+    });
+    tokens.max()
+}
