@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use crate::harness::tests;
 use crate::sys::identity::{OpenNode, User};
@@ -13,8 +14,8 @@ use crate::sys::namespace::in_ipc_namespace;
 use crate::sys::process::until;
 use crate::sys::segments::remove;
 use crate::sys::{
-    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, Create, DEADLINE_NEVER, Gate, Handle, PAGE, Process, THIS,
-    creation, usage,
+    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, Create, DEADLINE_NEVER, Gate, Handle, PAGE, Process,
+    Region, THIS, creation, usage,
 };
 
 tests![
@@ -23,6 +24,7 @@ tests![
     segments_of_all_namespaces_are_shown needs [Debugfs, IpcNamespace],
     ranges_shows_who_holds_and_who_waits needs [Debugfs],
     ranges_come_segment_by_segment_in_the_order_of_arrival needs [Debugfs],
+    words_shows_who_waits_on_which_word needs [Debugfs],
     usage_shows_what_each_user_made needs [Debugfs],
     a_name_adds_no_line_and_no_column needs [Debugfs],
     the_files_are_roots_alone_and_cannot_be_written needs [Debugfs],
@@ -48,6 +50,8 @@ const SEGMENTS: [&str; 15] = [
 const RANGES: [&str; 10] = [
     "ipcns", "id", "name", "state", "start", "end", "access", "token", "pid", "age_ms",
 ];
+
+const WORDS: [&str; 7] = ["ipcns", "id", "name", "offset", "token", "pid", "age_ms"];
 
 pub(super) fn path(file: &str) -> PathBuf {
     Path::new("/sys/kernel/debug/shmdev").join(file)
@@ -263,6 +267,59 @@ fn ranges_come_segment_by_segment_in_the_order_of_arrival() {
     assert_eq!(seen, expected);
     remove("one");
     remove("two");
+}
+
+fn words_shows_who_waits_on_which_word() {
+    assert_eq!(table("words", WORDS), []);
+    let owner = Handle::creating("frames", 100);
+    let (token, ready) = (Region::shared(PAGE), Gate::new());
+    let wait = |offsets: &[u64]| {
+        let process = Process::fork(|| {
+            let handle = Handle::of("frames");
+            token.u32(0).store(handle.info().unwrap().token, Ordering::SeqCst);
+            ready.open();
+            let words: Vec<_> = offsets.iter().map(|&offset| (offset, 0)).collect();
+            handle.wait_on_any(&words, DEADLINE_NEVER).unwrap();
+        });
+        ready.pass();
+        until("it waits", || process.sleeps_in(libc::SYS_ioctl));
+        (process, token.u32(0).load(Ordering::SeqCst))
+    };
+    let (first, first_token) = wait(&[8]);
+    let (second, second_token) = wait(&[16, 24]);
+    let rows = || {
+        let mut rows: Vec<_> = table("words", WORDS)
+            .into_iter()
+            .map(|row| {
+                assert_eq!(
+                    (row["name"].as_str(), &row["id"]),
+                    ("frames", &owner.id().to_string())
+                );
+                assert!(row["age_ms"].parse::<u64>().unwrap() < 60_000);
+                (row["offset"].clone(), row["token"].clone(), row["pid"].clone())
+            })
+            .collect();
+        rows.sort();
+        rows
+    };
+    let row = |offset: u64, token: u32, process: &Process| {
+        (offset.to_string(), token.to_string(), process.pid().to_string())
+    };
+    let of_second = |offset| row(offset, second_token, &second);
+    assert_eq!(
+        rows(),
+        [of_second(16), of_second(24), row(8, first_token, &first)]
+    );
+    assert_eq!(owner.requeue(8, 0, 0, 32, 1), Ok(1));
+    assert_eq!(
+        rows(),
+        [of_second(16), of_second(24), row(32, first_token, &first)]
+    );
+    first.kill();
+    assert_eq!(rows(), [of_second(16), of_second(24)]);
+    second.kill();
+    assert_eq!(rows(), []);
+    remove("frames");
 }
 
 fn usage_shows_what_each_user_made() {

@@ -24,6 +24,7 @@ mod eventfd;
 mod fairness;
 mod faults;
 mod faults_of_segments;
+mod faults_of_words;
 mod fdinfo;
 mod fork;
 mod hostile;
@@ -150,6 +151,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     module::TESTS,
     faults::TESTS,
     faults_of_segments::TESTS,
+    faults_of_words::TESTS,
     stress::TESTS,
     // Last, so that what the others lost is found.
     memory::TESTS,

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use super::model::Random;
-use super::refused;
+use super::{debugfs, refused};
 use crate::harness::tests;
 use crate::sys::process::{End, until};
 use crate::sys::segments::remove;
@@ -34,7 +34,7 @@ tests![
     who_waits_on_many_words_can_be_moved_on_one,
     real_time_tasks_are_moved_to_the_front,
     requeue_refuses_what_it_cannot_do,
-    nobody_is_lost_while_others_move_and_wake_them within 120,
+    nobody_is_lost_while_others_move_and_wake_them needs [Debugfs] within 120,
     who_is_being_moved_is_found_at_the_one_word_or_the_other within 120,
     a_request_and_its_answer_are_two_calls,
     who_is_to_be_woken_is_woken_although_the_word_has_changed,
@@ -446,6 +446,11 @@ fn nobody_is_lost_while_others_move_and_wake_them() {
     });
     waiters.into_iter().chain(movers).for_each(Process::join);
     nobody_sleeps(&handle);
+    assert_eq!(
+        debugfs::text("words").lines().count(),
+        1,
+        "a place is left in a queue"
+    );
 }
 
 /// One moves all from the first word to the second while another wakes all at the first, and then at the second.

@@ -3,7 +3,7 @@
 //! A process that does one thing after the other, at random.
 
 use std::cell::Cell;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::injection::Sufferer;
 use super::model::Random;
@@ -11,8 +11,8 @@ use super::{READ, SHARED, WRITE};
 use crate::sys::namespace::keep;
 use crate::sys::process::{kill_myself, unshare};
 use crate::sys::{
-    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE, Region,
-    Result, THIS, by_id, by_name, creation, file, in_ms, poll,
+    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE,
+    ROBUST_WAKE_ONLY, Region, Result, THIS, by_id, by_name, creation, file, in_ms, poll, words,
 };
 
 /// Few, so that they meet.
@@ -31,6 +31,8 @@ pub(super) struct Worker<'a> {
     queue: &'a (OwnedFd, OwnedFd),
     /// The IPC namespace that it began in.
     home: OwnedFd,
+    /// To be signalled.
+    event: OwnedFd,
     /// For what may fail.
     sufferer: Sufferer,
     /// How often something was refused for want of memory.
@@ -46,6 +48,7 @@ impl<'a> Worker<'a> {
             last_id: 0,
             queue,
             home: keep("ipc"),
+            event: words::eventfd(),
             sufferer: Sufferer::new(suffering),
             wants: Cell::new(0),
         }
@@ -105,7 +108,7 @@ impl<'a> Worker<'a> {
 
     /// One thing, chosen at random. Each may be refused, for reasons that the contract gives for it.
     pub(super) fn step(&mut self) {
-        match self.below(21) {
+        match self.below(24) {
             0 | 1 => self.create(),
             2 | 3 => self.open(),
             4 => self.map(),
@@ -123,6 +126,9 @@ impl<'a> Worker<'a> {
             17 => self.split(),
             18 => self.die_or_drop(),
             19 => self.wait_and_wake(),
+            20 => self.wait_on_some(),
+            21 => self.tend(),
+            22 => self.have_signalled(),
             _ => self.move_house(),
         }
     }
@@ -256,6 +262,54 @@ impl<'a> Worker<'a> {
         self.tries(&[Errno::EACCES], || handle.wake(offset, count));
     }
 
+    fn wait_on_some(&mut self) {
+        let handle = self.any();
+        let [from, to] = [(); 2].map(|()| self.below(16) * 4);
+        let (deadline, count) = (in_ms(self.below(4)), self.below(3) as u32);
+        let refusals = [Errno::EAGAIN, Errno::ETIMEDOUT, Errno::EACCES, Errno::EINVAL];
+        match self.below(3) {
+            0 => _ = self.tries(&refusals, || handle.wait_on_any(&[(from, 0), (to, 0)], deadline)),
+            1 => _ = self.tries(&refusals, || handle.requeue(from, 0, count, to, 2)),
+            _ => {
+                let (wake, wait) = (words::wake(from, count), words::wait(to, 0, deadline));
+                self.tries(&refusals, || handle.wake_wait(wake, wait));
+            }
+        }
+    }
+
+    /// Has the kernel tend words that may hold a token, or anything.
+    fn tend(&mut self) {
+        let handle = self.any();
+        let (offset, flags) = (self.below(16) * 4, self.below(2) as u32 * ROBUST_WAKE_ONLY);
+        let value = [
+            handle.info().map_or(0, |info| info.token),
+            self.below(1 << 32) as u32,
+        ][self.random.below(2)];
+        self.tries(&[Errno::ENOSPC, Errno::EACCES], || {
+            handle.pwrite(&value.to_ne_bytes(), offset as i64)
+        });
+        if self.below(3) > 0 {
+            self.tries(&[Errno::EACCES, Errno::ENOSPC], || {
+                handle.robust_add(offset, flags)
+            });
+        } else {
+            self.tries(&[Errno::ENOENT], || handle.robust_del(offset, flags));
+        }
+    }
+
+    fn have_signalled(&mut self) {
+        let handle = self.any();
+        let word = (self.below(3) > 0).then_some(self.below(16) * 4);
+        let event = self.event.as_raw_fd();
+        if self.below(3) > 0 {
+            self.tries(&[Errno::EACCES, Errno::ENOSPC], || {
+                handle.eventfd_add(word, event)
+            });
+        } else {
+            self.tries(&[Errno::ENOENT], || handle.eventfd_del(word, event));
+        }
+    }
+
     fn transfer(&mut self) {
         let (handle, offset) = (self.any(), self.below(8 * PAGE as u64) as i64);
         let mut buffer = [0; 100];
@@ -275,7 +329,7 @@ impl<'a> Worker<'a> {
         // What the answer is copied to is found without asking the kernel for more.
         drop(std::hint::black_box(vec![0_u8; 64 << 10]));
         self.tries(&[Errno::EACCES], || handle.list_from(0));
-        let file = ["segments", "ranges", "usage"][self.random.below(3)];
+        let file = ["segments", "ranges", "words", "usage"][self.random.below(4)];
         let _ = std::fs::read(format!("/sys/kernel/debug/shmdev/{file}"));
     }
 
