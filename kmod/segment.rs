@@ -371,7 +371,10 @@ impl Segment {
                 break;
             };
             match word.cmpxchg(value, marked, Full) {
-                Ok(_) => break,
+                Ok(_) => {
+                    trace::owner_died(self.id, token, offset);
+                    break;
+                }
                 Err(now) => value = now,
             }
         }

@@ -46,3 +46,21 @@ void shmdev_trace_unlock(u64 id, u32 token, u64 start, u64 end, bool write)
 {
 	trace_shmdev_unlock(id, token, start, end, write);
 }
+
+void shmdev_trace_wait(u64 id, u32 token, u64 offset, int ret);
+void shmdev_trace_wait(u64 id, u32 token, u64 offset, int ret)
+{
+	trace_shmdev_wait(id, token, offset, ret);
+}
+
+void shmdev_trace_wake(u64 id, u64 offset, u32 woken, u32 moved);
+void shmdev_trace_wake(u64 id, u64 offset, u32 woken, u32 moved)
+{
+	trace_shmdev_wake(id, offset, woken, moved);
+}
+
+void shmdev_trace_owner_died(u64 id, u32 token, u64 offset);
+void shmdev_trace_owner_died(u64 id, u32 token, u64 offset)
+{
+	trace_shmdev_owner_died(id, token, offset);
+}

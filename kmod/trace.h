@@ -128,6 +128,60 @@ TRACE_EVENT(shmdev_unlock,
 		  __entry->start, __entry->end, __entry->write ? "write" : "read")
 );
 
+TRACE_EVENT(shmdev_wait,
+	TP_PROTO(u64 id, u32 token, u64 offset, int ret),
+	TP_ARGS(id, token, offset, ret),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, offset)
+		__field(u32, token)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->offset = offset;
+		__entry->token = token;
+		__entry->ret = ret;
+	),
+	TP_printk("id=%llu token=%u offset=%llu ret=%d", __entry->id, __entry->token,
+		  __entry->offset, __entry->ret)
+);
+
+TRACE_EVENT(shmdev_wake,
+	TP_PROTO(u64 id, u64 offset, u32 woken, u32 moved),
+	TP_ARGS(id, offset, woken, moved),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, offset)
+		__field(u32, woken)
+		__field(u32, moved)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->offset = offset;
+		__entry->woken = woken;
+		__entry->moved = moved;
+	),
+	TP_printk("id=%llu offset=%llu woken=%u moved=%u", __entry->id, __entry->offset,
+		  __entry->woken, __entry->moved)
+);
+
+TRACE_EVENT(shmdev_owner_died,
+	TP_PROTO(u64 id, u32 token, u64 offset),
+	TP_ARGS(id, token, offset),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, offset)
+		__field(u32, token)
+	),
+	TP_fast_assign(
+		__entry->id = id;
+		__entry->offset = offset;
+		__entry->token = token;
+	),
+	TP_printk("id=%llu token=%u offset=%llu", __entry->id, __entry->token, __entry->offset)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

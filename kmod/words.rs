@@ -24,7 +24,8 @@ use crate::{
             Deadline,
             Wake, //
         },
-        process::current_is_being_killed, //
+        process::current_is_being_killed,
+        trace, //
     },
     segment::Segment,
     uapi::WaitWord,
@@ -133,7 +134,9 @@ impl Words {
         let waiting = Waiting::new(self, segment, token, words, &mut waiters)?;
         let joined = waiting.join(words, waiters);
         then();
-        let index = waiting.sleep(joined, deadline)?;
+        let woken = waiting.sleep(joined, deadline);
+        waiting.trace(token, woken);
+        let index = woken?;
         if current_is_being_killed() {
             // It was woken to do something, and will not: another may.
             if let Some(waiter) = waiting.waiters().nth(index) {
@@ -152,10 +155,11 @@ impl Words {
             bucket.queue.lock().take(word, most, offset, 0, &mut taken);
             drop(arrivals);
         }
+        let count = taken.count;
         if most > 0 {
             segment.eventfds().signal(Event::Wake(offset));
+            trace::wake(segment.id(), offset, count, 0);
         }
-        let count = taken.count;
         taken.wake();
         count
     }
@@ -190,6 +194,7 @@ impl Words {
         drop(queue);
         let moved = target.queue.lock().add_moving(&mut taken);
         drop((arriving, memory));
+        trace::wake(segment.id(), from, taken.count, moved);
         if wake > 0 {
             segment.eventfds().signal(Event::Wake(from));
         }
@@ -320,6 +325,13 @@ impl<'a> Waiting<'a> {
         }
         let index = sleeper.claimed().ok_or(EINTR)?.get();
         Ok(usize::try_from(index.saturating_sub(1))?)
+    }
+
+    /// With the word that was woken, or the first.
+    fn trace(&self, token: u32, woken: Result<usize>) {
+        let waiter = self.waiters().nth(woken.unwrap_or(0));
+        let offset = waiter.unwrap_or(&self.first).offset();
+        trace::wait(self.segment.id(), token, offset, woken.map(drop));
     }
 
     /// Takes a waiter out of its queue, if it is in one.

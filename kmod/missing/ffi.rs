@@ -102,6 +102,9 @@ unsafe extern "C" {
         ret: c_int,
     );
     pub(super) fn shmdev_trace_unlock(id: u64, token: u32, start: u64, end: u64, write: bool);
+    pub(super) fn shmdev_trace_wait(id: u64, token: u32, offset: u64, ret: c_int);
+    pub(super) fn shmdev_trace_wake(id: u64, offset: u64, woken: u32, moved: u32);
+    pub(super) fn shmdev_trace_owner_died(id: u64, token: u32, offset: u64);
 
     /// `*THIS_MODULE`; the loader fills it in. Only its address is taken.
     pub(super) static mut __this_module: bindings::module;

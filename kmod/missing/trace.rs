@@ -50,3 +50,22 @@ pub(crate) fn unlock(id: u64, token: u32, start: u64, end: u64, write: bool) {
     // SAFETY: As above.
     unsafe { ffi::shmdev_trace_unlock(id, token, start, end, write) }
 }
+
+/// A wait on a word ended, for that error if there is one.
+pub(crate) fn wait(id: u64, token: u32, offset: u64, result: Result) {
+    let ret: c_int = result.err().map_or(0, |error| error.to_errno());
+    // SAFETY: As above.
+    unsafe { ffi::shmdev_trace_wait(id, token, offset, ret) }
+}
+
+/// So many were woken who waited on a word, and so many moved to another one.
+pub(crate) fn wake(id: u64, offset: u64, woken: u32, moved: u32) {
+    // SAFETY: As above.
+    unsafe { ffi::shmdev_trace_wake(id, offset, woken, moved) }
+}
+
+/// The death of the handle with that token was said in a lock word.
+pub(crate) fn owner_died(id: u64, token: u32, offset: u64) {
+    // SAFETY: As above.
+    unsafe { ffi::shmdev_trace_owner_died(id, token, offset) }
+}

@@ -20,6 +20,8 @@ tests![
     ranges_are_traced_with_their_outcome needs [Tracepoints],
     ranges_that_are_dropped_are_traced_as_given_back needs [Tracepoints],
     waiting_is_traced_when_it_ends needs [Tracepoints],
+    words_are_traced needs [Tracepoints],
+    an_owner_that_dies_is_traced needs [Tracepoints],
     a_segment_that_goes_by_itself_is_traced_as_removed needs [Tracepoints],
     what_is_refused_is_no_event needs [Tracepoints],
     nothing_is_traced_when_nobody_listens needs [Tracepoints],
@@ -196,6 +198,54 @@ fn waiting_is_traced_when_it_ends() {
     assert_eq!(names(&of_waiter), ["lock", "unlock"]);
     assert_eq!(names(&of_holder), ["unlock"]);
     assert_eq!(of_waiter[0].number("ret"), 0);
+    remove("frames");
+}
+
+fn words_are_traced() {
+    let handle = Handle::creating("frames", 5000);
+    let (id, token) = (handle.id() as i64, i64::from(handle.info().unwrap().token));
+    let process = Process::fork(|| Handle::of("frames").wait_on(8, 0, DEADLINE_NEVER).unwrap());
+    until("it waits", || process.sleeps_in(libc::SYS_ioctl));
+    let trace = Trace::new();
+    refused(handle.wait_on(8, 1, 0), Errno::EAGAIN);
+    refused(handle.wait_on_any(&[(16, 0), (8, 0)], 0), Errno::ETIMEDOUT);
+    assert_eq!(handle.requeue(8, 0, 0, 64, 5), Ok(1));
+    assert_eq!(handle.wake(64, 3), Ok(1));
+    process.join();
+    let events: Vec<_> = trace
+        .events()
+        .into_iter()
+        .filter(|event| ["wait", "wake"].contains(&event.name.as_str()))
+        .collect();
+    assert_eq!(names(&events), ["wait", "wait", "wake", "wake", "wait"]);
+    assert!(events.iter().all(|event| event.number("id") == id));
+    let waits = |index: usize| ["offset", "token", "ret"].map(|field| events[index].number(field));
+    assert_eq!(waits(0), [8, token, -i64::from(libc::EAGAIN)]);
+    assert_eq!(waits(1), [16, token, -i64::from(libc::ETIMEDOUT)]);
+    let wakes = |index: usize| ["offset", "woken", "moved"].map(|field| events[index].number(field));
+    assert_eq!((wakes(2), wakes(3)), ([8, 0, 1], [64, 1, 0]));
+    let [offset, other_token, ret] = waits(4);
+    assert_eq!((offset, ret), (64, 0));
+    assert_ne!(other_token, token);
+    remove("frames");
+}
+
+fn an_owner_that_dies_is_traced() {
+    let handle = Handle::creating("frames", 5000);
+    let token = handle.info().unwrap().token;
+    handle.pwrite(&token.to_ne_bytes(), 12).unwrap();
+    // The second is nobody's.
+    for offset in [12, 16] {
+        handle.robust_add(offset, 0).unwrap();
+    }
+    let id = handle.id() as i64;
+    let trace = Trace::new();
+    drop(handle);
+    let events = trace.events();
+    let died: Vec<_> = events.iter().filter(|event| event.name == "owner_died").collect();
+    assert_eq!(died.len(), 1, "{events:?}");
+    let fields = ["id", "token", "offset"].map(|field| died[0].number(field));
+    assert_eq!(fields, [id, token.into(), 12]);
     remove("frames");
 }
 
