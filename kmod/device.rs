@@ -13,7 +13,8 @@ use crate::{
         miscdev::{
             events,
             OpenMode,
-            Operations, //
+            Operations,
+            Siblings, //
         },
         vma::NewMapping, //
     },
@@ -99,8 +100,13 @@ impl Operations for Handle {
         mapping.map(segment.clone())
     }
 
-    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result<c_int> {
-        ioctl::dispatch(this, command, argument)
+    fn ioctl(
+        this: ArcBorrow<'_, Self>,
+        siblings: &Siblings<Self>,
+        command: u32,
+        argument: usize,
+    ) -> Result<c_int> {
+        ioctl::dispatch(this, siblings, command, argument)
     }
 
     fn polled(&self) -> Result<&Segment> {

@@ -104,7 +104,7 @@ impl Index {
     /// Fails with `ENOENT`.
     pub(crate) fn find(&self, selector: &Selector) -> Result<&Arc<Segment>> {
         let found = match selector {
-            Selector::Handle => None,
+            Selector::Handle | Selector::Descriptor(_) => None,
             Selector::Id(id) => self.by_id.get(id),
             Selector::Name(name) => self.by_name.get(name),
         };

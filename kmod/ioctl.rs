@@ -12,10 +12,14 @@ use crate::{
             Kuid, //
         },
         limits::Limits,
+        miscdev::Siblings,
         park::Deadline, //
     },
     name::Name,
-    namespace::Creation,
+    namespace::{
+        Attacher,
+        Creation, //
+    },
     reach::Reach,
     segment::{
         Change,
@@ -69,6 +73,7 @@ impl Argument {
 /// Calls what `command` names. Returns what the call returns, if it succeeds.
 pub(crate) fn dispatch(
     handle: ArcBorrow<'_, Handle>,
+    siblings: &Siblings<Handle>,
     command: u32,
     argument: usize,
 ) -> Result<c_int> {
@@ -87,7 +92,7 @@ pub(crate) fn dispatch(
         uapi::IOC_STAT => stat(&handle, argument),
         uapi::IOC_SYNC => sync(handle, argument),
         uapi::IOC_CREATE => create(&handle, argument),
-        uapi::IOC_OPEN => open(&handle, argument),
+        uapi::IOC_OPEN => open(&handle, siblings, argument),
         uapi::IOC_SET => set(&handle, &argument.read()?),
         uapi::IOC_RESIZE => resize(&handle, &argument.read()?),
         uapi::IOC_REMOVE => remove(&handle, &argument.read()?),
@@ -210,9 +215,9 @@ fn create(handle: &Handle, argument: Argument) -> Result {
     argument.write(&arg)
 }
 
-fn open(handle: &Handle, argument: Argument) -> Result {
+fn open(handle: &Handle, siblings: &Siblings<Handle>, argument: Argument) -> Result {
     let mut arg: uapi::Open = argument.read()?;
-    let selector = Selector::parse(&arg.target)?;
+    let selector = Selector::parse_to_open(&arg.target)?;
     if arg.reserved != 0 || matches!(selector, Selector::Handle) {
         return Err(EINVAL);
     }
@@ -221,6 +226,10 @@ fn open(handle: &Handle, argument: Argument) -> Result {
     argument.write(&arg)?;
     let segment = match selector {
         Selector::Id(0) => handle.namespace.attach_default(claim.attacher())?,
+        Selector::Descriptor(fd) => {
+            let other = siblings.find(fd)?;
+            attach_as(handle, &other, claim.attacher())?
+        }
         _ => handle.namespace.attach(&selector, claim.attacher())?,
     };
     arg.target.name = segment.name_field();
@@ -228,6 +237,22 @@ fn open(handle: &Handle, argument: Argument) -> Result {
     arg.size = segment.size();
     claim.attach(segment);
     argument.write(&arg)
+}
+
+/// Attaches to the segment of another handle, which stays open meanwhile.
+///
+/// Fails with `ENOENT` if it is attached to none, with `EXDEV` if it is of another IPC namespace, with
+/// `EACCES` if it was restricted, and as [`Namespace::attach_attached`] does.
+fn attach_as(handle: &Handle, other: &Handle, attacher: Attacher) -> Result<Arc<Segment>> {
+    let segment = other.attached().ok_or(ENOENT)?;
+    if !Arc::ptr_eq(&handle.namespace, &other.namespace) {
+        return Err(EXDEV);
+    }
+    if other.reach.is_restricted() {
+        return Err(EACCES);
+    }
+    handle.namespace.attach_attached(segment, attacher)?;
+    Ok(segment.clone())
 }
 
 fn set(handle: &Handle, arg: &uapi::Set) -> Result {

@@ -322,6 +322,16 @@ impl Namespace {
         Ok(segment.clone())
     }
 
+    /// Attaches to a segment of the namespace that a handle is attached to, and stays so meanwhile.
+    ///
+    /// Fails with `EACCES`, and with `ENXIO` if the namespace has gone.
+    pub(crate) fn attach_attached(&self, segment: &Segment, attacher: Attacher) -> Result {
+        let _segments = self.segments()?;
+        self.check_access(segment, attacher.mode)?;
+        segment.handle_attached(attacher.token);
+        Ok(())
+    }
+
     /// A segment by name or number. Fails with `ENOENT`.
     pub(crate) fn find(&self, selector: &Selector) -> Result<Arc<Segment>> {
         self.segments.lock().index.find(selector).cloned()

@@ -14,6 +14,8 @@ pub(crate) enum Selector {
     Handle,
     Id(u64),
     Name(Name),
+    /// That of the handle of this descriptor.
+    Descriptor(u32),
 }
 
 impl Selector {
@@ -28,5 +30,19 @@ impl Selector {
             (uapi::BY_NAME, Some(name), 0) => Ok(Self::Name(name)),
             _ => Err(EINVAL),
         }
+    }
+
+    /// So, too, but it may also be a descriptor.
+    pub(crate) fn parse_to_open(target: &uapi::Target) -> Result<Self> {
+        if target.by != uapi::BY_DESCRIPTOR {
+            return Self::parse(target);
+        }
+        if target.reserved != 0 || Name::parse(&target.name)?.is_some() {
+            return Err(EINVAL);
+        }
+        // What is too large for a descriptor is none.
+        Ok(Self::Descriptor(
+            u32::try_from(target.id).unwrap_or(u32::MAX),
+        ))
     }
 }

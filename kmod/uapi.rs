@@ -123,6 +123,9 @@ pub const BY_HANDLE: u32 = 0;
 pub const BY_ID: u32 = 1;
 /// [`Target::by`]: the segment whose name is [`Target::name`].
 pub const BY_NAME: u32 = 2;
+/// [`Target::by`], for [`IOC_OPEN`] alone: the segment that another handle is attached to, of which
+/// [`Target::id`] is a descriptor.
+pub const BY_DESCRIPTOR: u32 = 3;
 
 /// [`Create::flags`]: fail with `EEXIST` if there is a segment of that name already.
 pub const CREATE_EXCLUSIVE: u32 = 1 << 0;
@@ -242,9 +245,9 @@ pub struct Info {
 pub struct Target {
     /// The segment's name, for [`BY_NAME`]; else zero.
     pub name: [u8; NAME_SIZE],
-    /// The segment's number, for [`BY_ID`]; else zero.
+    /// The segment's number, for [`BY_ID`]; a descriptor, for [`BY_DESCRIPTOR`]; else zero.
     pub id: u64,
-    /// [`BY_HANDLE`], [`BY_ID`] or [`BY_NAME`].
+    /// [`BY_HANDLE`], [`BY_ID`], [`BY_NAME`] or [`BY_DESCRIPTOR`].
     pub by: u32,
     /// Must be zero.
     pub reserved: u32,
@@ -327,7 +330,7 @@ pub struct Create {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Open {
-    /// Which segment: [`BY_ID`] or [`BY_NAME`]. Returned: its name and number.
+    /// Which segment: [`BY_ID`], [`BY_NAME`] or [`BY_DESCRIPTOR`]. Returned: its name and number.
     pub target: Target,
     /// Returned: its size in bytes.
     pub size: u64,

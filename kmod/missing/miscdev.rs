@@ -11,7 +11,10 @@ use super::{
     poll::Polled,
     vma::NewMapping, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Deref, //
+};
 use kernel::{
     bindings,
     error::{
@@ -26,7 +29,8 @@ use kernel::{
     },
     fs::{
         file::Offset,
-        File, //
+        File,
+        LocalFile, //
     },
     iov::{
         IovIterDest,
@@ -36,6 +40,7 @@ use kernel::{
     prelude::*,
     seq_file::SeqFile,
     sync::{
+        aref::ARef,
         Arc,
         ArcBorrow, //
     },
@@ -109,7 +114,12 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     fn mmap(&self, mapping: NewMapping<'_>) -> Result;
 
     /// An ioctl, from 64-bit or 32-bit processes. Returns what the call returns, at least 0.
-    fn ioctl(this: ArcBorrow<'_, Self>, command: u32, argument: usize) -> Result<c_int>;
+    fn ioctl(
+        this: ArcBorrow<'_, Self>,
+        siblings: &Siblings<Self>,
+        command: u32,
+        argument: usize,
+    ) -> Result<c_int>;
 
     /// What this file polls. It is borrowed for as long as the file is open.
     fn polled(&self) -> Result<&Self::Polled>;
@@ -176,6 +186,45 @@ impl<T: Operations> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: It is registered by the type invariant.
         unsafe { bindings::misc_deregister(self.misc.get()) }
+    }
+}
+
+/// Finds other open files of the device.
+///
+/// # Invariants
+///
+/// Files with these operations were opened by `Vtable<T>::open`.
+pub(crate) struct Siblings<T>(*const bindings::file_operations, PhantomData<T>);
+
+impl<T: Operations> Siblings<T> {
+    /// The one of that descriptor of the current task. Fails with `EBADF` if it is not open, and with
+    /// `EINVAL` if it is something else.
+    pub(crate) fn find(&self, fd: u32) -> Result<Sibling<T>> {
+        let file = LocalFile::fget(fd)?;
+        // SAFETY: The file is valid while there is a reference.
+        if unsafe { (*file.as_ptr()).f_op } != self.0 {
+            return Err(EINVAL);
+        }
+        // INVARIANT: By the type invariant.
+        Ok(Sibling(file, PhantomData))
+    }
+}
+
+/// An open file of the device, which stays open.
+///
+/// # Invariants
+///
+/// The file was opened by `Vtable<T>::open`.
+pub(crate) struct Sibling<T>(ARef<LocalFile>, PhantomData<T>);
+
+impl<T: Operations> Deref for Sibling<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: By the type invariant; while there is a reference, the file is not released.
+        let operations = unsafe { Vtable::<T>::operations(self.0.as_ptr()) };
+        // SAFETY: So the value lives, too, for as long as `self`.
+        unsafe { &*core::ptr::from_ref::<T>(&operations) }
     }
 }
 
@@ -348,8 +397,14 @@ impl<T: Operations> Vtable<T> {
     ) -> c_long {
         // SAFETY: The file is open.
         let operations = unsafe { Self::operations(file) };
+        // SAFETY: The file is open.
+        let table = unsafe { (*file).f_op };
+        // INVARIANT: The file was opened by `open`.
+        let siblings = Siblings(table, PhantomData);
         // CAST: Every `int` is a `long`.
-        from_result(|| T::ioctl(operations, command, argument).map(|value| value as c_long))
+        from_result(|| {
+            T::ioctl(operations, &siblings, command, argument).map(|value| value as c_long)
+        })
     }
 
     /// # Safety

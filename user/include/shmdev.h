@@ -186,6 +186,12 @@
 #define SHMDEV_BY_NAME 2
 
 /**
+ * `shmdev_target.by`, for `SHMDEV_IOC_OPEN` alone: the segment that another handle is attached to, of which
+ * `shmdev_target.id` is a descriptor.
+ */
+#define SHMDEV_BY_DESCRIPTOR 3
+
+/**
  * `shmdev_create.flags`: fail with `EEXIST` if there is a segment of that name already.
  */
 #define SHMDEV_CREATE_EXCLUSIVE (1 << 0)
@@ -403,11 +409,11 @@ struct shmdev_target {
    */
   char name[SHMDEV_NAME_SIZE];
   /**
-   * The segment's number, for `SHMDEV_BY_ID`; else zero.
+   * The segment's number, for `SHMDEV_BY_ID`; a descriptor, for `SHMDEV_BY_DESCRIPTOR`; else zero.
    */
   uint64_t id;
   /**
-   * `SHMDEV_BY_HANDLE`, `SHMDEV_BY_ID` or `SHMDEV_BY_NAME`.
+   * `SHMDEV_BY_HANDLE`, `SHMDEV_BY_ID`, `SHMDEV_BY_NAME` or `SHMDEV_BY_DESCRIPTOR`.
    */
   uint32_t by;
   /**
@@ -552,7 +558,7 @@ struct shmdev_create {
  */
 struct shmdev_open {
   /**
-   * Which segment: `SHMDEV_BY_ID` or `SHMDEV_BY_NAME`. Returned: its name and number.
+   * Which segment: `SHMDEV_BY_ID`, `SHMDEV_BY_NAME` or `SHMDEV_BY_DESCRIPTOR`. Returned: its name and number.
    */
   struct shmdev_target target;
   /**

@@ -261,7 +261,7 @@ mod tests {
         told::<TransferErrorKind>("read", &[ENOSPC, EBADF, EACCES, EINVAL]);
 
         for errno in [
-            EINVAL, EBUSY, EEXIST, EACCES, ENOSPC, ENOMEM, EINTR, ENXIO, ENOENT, EIDRM, ENOTTY,
+            EINVAL, EBUSY, EEXIST, EACCES, ENOSPC, ENOMEM, EINTR, ENXIO, ENOENT, EIDRM, EXDEV, ENOTTY,
         ] {
             assert_ne!(
                 OpenErrorKind::of_attaching(errno),

@@ -61,6 +61,7 @@ mod memory;
 mod name;
 mod options;
 mod range;
+mod reopen;
 mod segment;
 mod stat;
 pub mod sync;

@@ -188,7 +188,7 @@ fn constants_are_the_known_numbers() {
     assert_eq!((ROBUST_WAKE_ONLY, EVENTFD_GENERATION), (1, 1));
     assert_eq!(WORD_SIZE, 4);
     assert_eq!((NAME_SIZE, LIST_MAX), (64, 16));
-    assert_eq!((BY_HANDLE, BY_ID, BY_NAME), (0, 1, 2));
+    assert_eq!((BY_HANDLE, BY_ID, BY_NAME, BY_DESCRIPTOR), (0, 1, 2, 3));
     assert_eq!((CREATE_EXCLUSIVE, CREATE_AUTO_REMOVE), (1, 2));
     assert_eq!(STATUS_CREATED, 1);
     assert_eq!((SET_UID, SET_GID, SET_MODE), (1, 2, 4));

@@ -3,17 +3,15 @@
 //! The crate's named segments against the real device: what its own tests cannot show without one.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 
 use shmdev::{
     Access, BeginErrorKind, Change, Deadline, Device, MapErrorKind, OpenErrorKind, PollErrorKind,
     RemoveErrorKind, ResizeErrorKind, RestrictErrorKind, Rights, Segment, SegmentOptions, SetErrorKind,
-    StatErrorKind, Target, TransferErrorKind, WaitErrorKind, Waited, WakeErrorKind,
+    StatErrorKind, Target, TransferErrorKind,
 };
 
 use crate::harness::tests;
 use crate::sys::identity::{OpenNode, User};
-use crate::sys::process::until;
 use crate::sys::{ACCESS_READ, ACCESS_WRITE, PAGE, Process, file, usage};
 
 tests![
@@ -25,7 +23,6 @@ tests![
     a_passed_descriptor_becomes_a_segment,
     a_passed_handle_knows_what_it_can_do,
     a_device_lists_and_changes_segments,
-    words_are_waited_on_and_woken,
     names_that_are_none_are_refused_before_the_kernel_is_asked,
 ];
 
@@ -268,34 +265,6 @@ fn a_device_lists_and_changes_segments() {
         device.remove(Target::Id(*id)).unwrap();
     }
     assert_eq!(device.query().unwrap().segments, 0);
-}
-
-fn words_are_waited_on_and_woken() {
-    let owner = Segment::create("frames", 4096).unwrap();
-    let mut segment = Segment::open("frames").unwrap();
-    assert_eq!(segment.wait(64, 1, Deadline::Never).unwrap(), Waited::Changed);
-    assert_eq!(segment.wait(64, 0, Deadline::Now).unwrap(), Waited::TimedOut);
-    let late = Deadline::after(Duration::from_millis(2));
-    assert_eq!(segment.wait(64, 0, late).unwrap(), Waited::TimedOut);
-    assert_eq!(segment.wake(64, u32::MAX).unwrap(), 0);
-    let process = Process::fork(|| {
-        let segment = Segment::open("frames").unwrap();
-        assert_eq!(segment.wait(64, 0, Deadline::Never).unwrap(), Waited::Woken);
-    });
-    until("it waits", || process.sleeps_in(libc::SYS_ioctl));
-    assert_eq!(segment.wake(64, u32::MAX).unwrap(), 1);
-    process.join();
-    let error = segment.wait(2, 0, Deadline::Now).unwrap_err();
-    assert_eq!(error.kind(), WaitErrorKind::Invalid);
-    assert_eq!(segment.wake(4096, 1).unwrap_err().kind(), WakeErrorKind::Invalid);
-    segment.restrict(.., Rights::Read).unwrap();
-    let error = segment.wake(64, 1).unwrap_err();
-    assert_eq!(error.kind(), WakeErrorKind::Denied);
-    assert_eq!(
-        error.to_string(),
-        "wake who waits on the word at 64: the handle is not open for writing, or was restricted to less (EACCES)"
-    );
-    owner.remove().unwrap();
 }
 
 fn names_that_are_none_are_refused_before_the_kernel_is_asked() {

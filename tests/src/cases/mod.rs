@@ -35,6 +35,7 @@ mod ipcns;
 mod ipcns_end;
 mod library;
 mod library_segments;
+mod library_words;
 mod lifetime;
 mod limits;
 mod list;
@@ -48,6 +49,7 @@ mod move_bytes;
 mod names;
 mod open;
 mod open_by;
+mod open_by_descriptor;
 mod owner;
 mod parameters;
 mod poll;
@@ -100,6 +102,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     create::TESTS,
     names::TESTS,
     open_by::TESTS,
+    open_by_descriptor::TESTS,
     creation_races::TESTS,
     remove::TESTS,
     lifetime::TESTS,
@@ -142,6 +145,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     compat_segments::TESTS,
     library::TESTS,
     library_segments::TESTS,
+    library_words::TESTS,
     log::TESTS,
     python::TESTS,
     c_client::TESTS,

@@ -36,6 +36,7 @@ tests![
     requeue_refuses_what_it_cannot_do,
     nobody_is_lost_while_others_move_and_wake_them needs [Debugfs] within 120,
     who_is_being_moved_is_found_at_the_one_word_or_the_other within 120,
+    who_gives_up_while_being_moved_leaves_no_place needs [Debugfs] within 120,
     a_request_and_its_answer_are_two_calls,
     who_is_to_be_woken_is_woken_although_the_word_has_changed,
     a_signal_ends_a_wait_after_waking_and_wakes_nobody_twice,
@@ -508,6 +509,32 @@ fn who_is_being_moved_is_found_at_the_one_word_or_the_other() {
     }
     waiters.into_iter().for_each(Process::join);
     mover.join();
+}
+
+/// Nobody wakes at the word that they are moved to, so what is left there stays.
+fn who_gives_up_while_being_moved_leaves_no_place() {
+    const ROUNDS: u32 = 6000;
+    let handle = zeroed();
+    let shared = Region::shared(PAGE);
+    let done = shared.u32(0);
+    let waiter = Process::fork(|| {
+        let handle = Handle::rw();
+        let mut random = Random(5);
+        for _ in 0..ROUNDS {
+            let deadline = now_ns() + random.below(30_000) as u64;
+            refused(handle.wait_on(0, 0, deadline), Errno::ETIMEDOUT);
+        }
+        done.store(1, Ordering::SeqCst);
+    });
+    while done.load(Ordering::SeqCst) == 0 {
+        handle.requeue(0, 0, 0, 4096, 100).unwrap();
+    }
+    waiter.join();
+    assert_eq!(
+        debugfs::text("words").lines().count(),
+        1,
+        "a place is left in a queue"
+    );
 }
 
 fn wait_somehow(handle: &Handle, random: &mut Random, offset: u64, deadline: u64) -> Result<()> {

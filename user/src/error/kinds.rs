@@ -105,6 +105,7 @@ impl OpenErrorKind {
             Errno::ENOMEM => Self::NoMemory,
             Errno::EINTR => Self::Interrupted,
             Errno::ENXIO => Self::NamespaceGone,
+            Errno::EXDEV => Self::OtherNamespace,
             Errno::ENOTTY => Self::Unsupported,
             _ => Self::Other,
         }
@@ -153,6 +154,8 @@ kinds! {
         Limit => "over a limit of the module: on segments, bytes of one, bytes of all or bytes a user",
         /// `ENXIO`: the IPC namespace in which the device was opened has gone.
         NamespaceGone => NAMESPACE_GONE,
+        /// `EXDEV`: the handle to open again was opened in another IPC namespace.
+        OtherNamespace => "the handle is of another IPC namespace",
         /// `EINTR`: the caller is being killed, or a signal came while somebody else was making a segment of
         /// that name.
         Interrupted: EINTR => "interrupted",
