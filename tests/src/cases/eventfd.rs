@@ -10,6 +10,7 @@ use crate::harness::tests;
 use crate::sys::poll::{Epoll, LONG_MS, is_readable};
 use crate::sys::process::{park, until};
 use crate::sys::segments::remove;
+use crate::sys::uring::Uring;
 use crate::sys::words::{drain, eventfd, fill, wait, wake};
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, EVENTFD_GENERATION, EVENTFDS_MAX, Errno, Eventfd, Gate,
@@ -29,6 +30,7 @@ tests![
     what_is_no_eventfd_is_refused,
     adding_wants_the_right_to_read,
     epoll_tells_of_each_wake_up_by_edge_and_by_level,
+    io_uring_waits_for_wake_ups_and_for_generations,
     an_eventfd_of_another_process_is_signalled,
     who_adds_one_and_then_looks_misses_nothing within 120,
 ];
@@ -291,6 +293,33 @@ fn epoll_tells_of_each_wake_up_by_edge_and_by_level() {
     });
     until("it waits", || process.sleeps_in(libc::SYS_epoll_wait));
     handle.wake(0, 1).unwrap();
+    process.join();
+}
+
+fn io_uring_waits_for_wake_ups_and_for_generations() {
+    let (handle, event) = (Handle::rw(), eventfd());
+    handle.eventfd_add(Some(0), fd(&event)).unwrap();
+    let mut uring = Uring::new();
+    handle.wake(0, 1).unwrap();
+    assert_eq!(uring.read_u64(&event), Ok(1));
+    // Asleep, too: one waits for the eventfd, one for the handle itself.
+    let writer = Handle::rw();
+    let (word, generation) = (Gate::new(), Gate::new());
+    let process = Process::fork(|| {
+        let mut uring = Uring::new();
+        let readable = libc::POLLIN as u32;
+        uring.poll(&event, libc::POLLIN);
+        word.open();
+        assert_eq!(uring.finish().unwrap() & readable, readable);
+        assert_eq!(uring.read_u64(&event), Ok(1));
+        uring.poll(&handle, libc::POLLIN);
+        generation.open();
+        assert_eq!(uring.finish().unwrap() & readable, readable);
+    });
+    word.pass();
+    writer.wake(0, 1).unwrap();
+    generation.pass();
+    writer.pwrite(b"x", 0).unwrap();
     process.join();
 }
 

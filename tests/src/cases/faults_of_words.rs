@@ -3,12 +3,13 @@
 //! Fault injection into the calls about words: each allocation and each copy fails once. Nobody is woken, moved, or left
 //! waiting by a call that failed for want of memory.
 
+use std::os::fd::AsRawFd;
+
 use super::injection::{allowed, every, sweep};
 use crate::harness::tests;
 use crate::sys::process::until;
 use crate::sys::words::{drain, eventfd, wait, wake};
 use crate::sys::{DEADLINE_NEVER, Errno, Handle, PAGE, Process, in_ms};
-use std::os::fd::AsRawFd;
 
 tests![
     waiting_survives_failures needs [FaultInjection] within 120,

@@ -58,12 +58,15 @@ mod python;
 mod quota_races;
 mod quotas;
 mod remove;
+mod requeue;
+mod requeue_races;
 mod resize;
 mod resize_races;
 mod restrict;
 mod restrict_races;
 mod rights;
 mod robust;
+mod robust_limits;
 mod seek;
 mod set;
 mod stat;
@@ -74,9 +77,11 @@ mod time_namespace;
 mod tracepoints;
 mod userns;
 mod wait;
+mod waiters;
+mod waitv;
+mod wake_wait;
 mod window;
 mod words;
-mod words_many;
 mod worker;
 
 use std::fmt::Debug;
@@ -130,8 +135,12 @@ pub(crate) const ALL: &[&[Test]] = &[
     access::TESTS,
     wait::TESTS,
     words::TESTS,
-    words_many::TESTS,
+    waitv::TESTS,
+    requeue::TESTS,
+    requeue_races::TESTS,
+    wake_wait::TESTS,
     robust::TESTS,
+    robust_limits::TESTS,
     eventfd::TESTS,
     time_namespace::TESTS,
     fairness::TESTS,

@@ -23,6 +23,7 @@ pub(crate) mod segments;
 pub(crate) mod signal;
 pub(crate) mod terminal;
 pub(crate) mod tracing;
+pub(crate) mod uring;
 pub(crate) mod words;
 
 pub(crate) use handle::Handle;
