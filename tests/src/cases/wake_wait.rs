@@ -128,7 +128,9 @@ fn a_wait_that_is_refused_wakes_nobody() {
 /// Without a handler: SIGSTOP and SIGCONT alone.
 fn stopping_ends_no_wait_that_can_be_restarted() {
     let handle = zeroed();
-    for process in [waiter(0), waiter_on(&[64, 0], 1)] {
+    let kinds: [fn() -> Process; 2] = [|| waiter(0), || waiter_on(&[64, 0], 1)];
+    for start in kinds {
+        let process = start();
         for _ in 0..3 {
             process.stop();
             process.signal(libc::SIGCONT);
