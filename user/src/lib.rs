@@ -49,6 +49,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("/dev/shmdev is a Linux device");
 
+mod area;
 mod change;
 mod cursor;
 mod deadline;
@@ -74,17 +75,18 @@ pub mod uapi;
 
 pub use zerocopy;
 
+pub use crate::area::Area;
 pub use crate::change::{Change, Rights};
 pub use crate::cursor::Cursor;
 pub use crate::deadline::Deadline;
 pub use crate::device::{DEFAULT_PATH, Device, OpenOptions};
 pub use crate::error::{
     AccessError, BeginError, BeginErrorKind, EndError, EndErrorKind, EventfdError, EventfdErrorKind, Kind,
-    ListError, ListErrorKind, MapError, MapErrorKind, OpError, OpenError, OpenErrorKind, PollError,
-    PollErrorKind, RemoveError, RemoveErrorKind, RequeueError, RequeueErrorKind, ResizeError,
-    ResizeErrorKind, RestrictError, RestrictErrorKind, RobustError, RobustErrorKind, SetError, SetErrorKind,
-    StatError, StatErrorKind, TransferError, TransferErrorKind, WaitError, WaitErrorKind, WakeError,
-    WakeErrorKind,
+    ListError, ListErrorKind, MapError, MapErrorKind, OpError, OpenError, OpenErrorKind, PlaceError,
+    PlaceErrorKind, PollError, PollErrorKind, RemoveError, RemoveErrorKind, RequeueError, RequeueErrorKind,
+    ResizeError, ResizeErrorKind, RestrictError, RestrictErrorKind, RobustError, RobustErrorKind, SetError,
+    SetErrorKind, StatError, StatErrorKind, TransferError, TransferErrorKind, WaitError, WaitErrorKind,
+    WakeError, WakeErrorKind,
 };
 pub use crate::eventfd::Signal;
 pub use crate::mapping::Mapping;

@@ -32,6 +32,8 @@ pub type WakeError = OpError<WakeErrorKind>;
 pub type RequeueError = OpError<RequeueErrorKind>;
 /// Making a word robust, or taking that back, failed.
 pub type RobustError = OpError<RobustErrorKind>;
+/// Finding or making an object in a segment failed.
+pub type PlaceError = OpError<PlaceErrorKind>;
 /// Adding or removing an eventfd failed.
 pub type EventfdError = OpError<EventfdErrorKind>;
 /// Ending an access to a range failed.
@@ -363,6 +365,35 @@ kinds! {
         /// `ENOMEM`: no memory for it.
         NoMemory: ENOMEM => "no memory",
         /// `ENOTTY`: the module does not know the call.
+        Unsupported: ENOTTY => OLD_MODULE,
+    }
+
+    /// Why finding or making an object in a segment failed.
+    PlaceErrorKind {
+        /// `EINVAL`: the offset is not a multiple of the object's alignment.
+        Unaligned => "the offset is not a multiple of the object's alignment",
+        /// `EINVAL`: the object does not lie within the segment as it is mapped.
+        OutOfBounds: EINVAL => "the object does not lie within the segment as it is mapped",
+        /// `EINVAL`: an argument is not one that the object can have.
+        Invalid => "the object cannot be made like that",
+        /// `EEXIST`: the bytes there are neither zero nor an object.
+        NotAnObject => "the bytes there are neither zero nor an object",
+        /// `EEXIST`: an object of another kind is there.
+        OtherKind => "an object of another kind is there",
+        /// `EEXIST`: one of another version of this crate is there.
+        OtherVersion => "an object of another version of the crate is there",
+        /// `EEXIST`: one of this kind is there, but its size, or that of the values in it, is another.
+        OtherLayout => "an object of this kind is there, but its size or that of its values is another",
+        /// `ETIMEDOUT`: somebody began to initialise it and, though alive, did not complete that for ten seconds; or
+        /// something is there that is not an object.
+        TimedOut: ETIMEDOUT => "nobody completed its initialisation within 10 seconds; perhaps it is no object",
+        /// `EACCES`: the handle was restricted.
+        Denied: EACCES => RESTRICTED,
+        /// `ENOSPC`: the handle, or the segment, has as many robust words as it may have.
+        TooMany: ENOSPC => "the handle or the segment has as many robust words as it may",
+        /// `ENOMEM`: no memory for the kernel to tend it or to wait with.
+        NoMemory: ENOMEM => "no memory",
+        /// `ENOTTY`: the module does not know the calls that it needs.
         Unsupported: ENOTTY => OLD_MODULE,
     }
 

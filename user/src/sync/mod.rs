@@ -2,6 +2,8 @@
 
 //! Primitives that lie in a segment and survive the death of any process that uses them.
 
-mod seam;
+pub(crate) mod header;
+mod once_word;
+pub(crate) mod seam;
 
 pub use seam::CallError;

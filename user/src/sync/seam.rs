@@ -7,8 +7,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::deadline::Deadline;
-use crate::error::{RequeueError, WaitError, WakeError};
+use crate::error::{RequeueError, RobustError, WaitError, WakeError};
 use crate::segment::Segment;
+use crate::uapi::WORD_WAITERS;
 use crate::word::Waited;
 
 /// An aligned 32-bit word in shared memory.
@@ -44,21 +45,72 @@ pub(crate) trait Word {
     fn wake_one_requeue_all(&self, expected: u32, to: &Self) -> Result<bool, Self::Error>;
 }
 
+/// Why waiting ended without what was waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stop<E> {
+    /// The deadline was [`Deadline::Now`].
+    Busy,
+    /// The deadline came.
+    TimedOut,
+    /// A call to the kernel failed.
+    Call(E),
+}
+
+/// Sleeps while the word is `seen`, with WAITERS in it so that whoever changes it knows; `false` if it had changed
+/// before that. Either way the word is to be looked at again.
+///
+/// WAITERS stays there when the sleep ends, for whatever reason: others may sleep, too.
+pub(crate) fn sleep_marked<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<bool, Stop<W::Error>> {
+    if deadline == Deadline::Now {
+        return Err(Stop::Busy);
+    }
+    let marked = seen | WORD_WAITERS;
+    if marked != seen {
+        let relaxed = Ordering::Relaxed;
+        if word.compare_exchange(seen, marked, relaxed, relaxed).is_err() {
+            return Ok(false);
+        }
+    }
+    sleep(word, marked, deadline)
+}
+
+/// Sleeps while the word is `seen`; `false` if it had changed before that.
+pub(crate) fn sleep<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<bool, Stop<W::Error>> {
+    match word.wait(seen, deadline) {
+        Ok(Waited::Woken) => Ok(true),
+        Ok(Waited::Changed) => Ok(false),
+        Ok(Waited::TimedOut) if deadline == Deadline::Now => Err(Stop::Busy),
+        Ok(Waited::TimedOut) => Err(Stop::TimedOut),
+        Err(error) => Err(Stop::Call(error)),
+    }
+}
+
 /// A call to the kernel, of a primitive that lies in a segment, failed.
 ///
 /// That is rare: there was no memory to wait with, or the handle was restricted since.
 #[derive(Debug)]
-pub struct CallError(Box<dyn std::error::Error + Send + Sync>);
+pub struct CallError {
+    source: Box<dyn std::error::Error + Send + Sync>,
+    errno: Option<i32>,
+}
+
+impl CallError {
+    /// The errno. Always `Some`.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.errno
+    }
+}
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.source.fmt(f)
     }
 }
 
 impl std::error::Error for CallError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        self.source.source()
     }
 }
 
@@ -66,13 +118,16 @@ macro_rules! from {
     ($($error:ty)*) => { $(
         impl From<$error> for CallError {
             fn from(error: $error) -> Self {
-                Self(Box::new(error))
+                Self {
+                    errno: error.raw_os_error(),
+                    source: Box::new(error),
+                }
             }
         }
     )* };
 }
 
-from! { WaitError WakeError RequeueError }
+from! { WaitError WakeError RequeueError RobustError }
 
 /// A word of a segment.
 #[derive(Clone, Copy)]
