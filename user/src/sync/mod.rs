@@ -1,9 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Primitives that lie in a segment and survive the death of any process that uses them.
+//!
+//! Each is found by its offset in an [`Area`](crate::Area): `at` makes it where the bytes are zero, and takes the one that is
+//! there otherwise; who comes first initialises it, and if he dies over it, the next one does. Something else being there is
+//! an error. None of them needs a system call while nobody has to wait.
+//!
+//! | | waits for | when a process dies |
+//! |---|---|---|
+//! | [`Mutex`] | the one owner to let go | its lock is free, and the next owner is told |
+//! | [`RwLock`] | readers, or the writer, to leave | as a reader it has left, as a writer as above |
 
+mod error;
 pub(crate) mod header;
+mod lock_word;
+mod mutex;
 mod once_word;
+mod rwlock;
 pub(crate) mod seam;
+mod slots;
+mod value;
 
+pub use error::{BlockedError, LockError, ReleaseError};
+pub use mutex::{Mutex, MutexGuard};
+pub use rwlock::{ReadGuard, RwLock, WriteGuard};
 pub use seam::CallError;
+pub use value::Value;
