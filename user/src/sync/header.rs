@@ -22,7 +22,7 @@ use std::{fmt, io};
 use nix::errno::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::once_word::{self, Claim};
+use super::once_word::{self, Claim, Doing};
 use super::seam::{CallError, SegmentWord, Stop, Word};
 use crate::area::{Area, Tended};
 use crate::deadline::Deadline;
@@ -74,6 +74,20 @@ pub(crate) struct Layout {
     pub(crate) value_align: usize,
 }
 
+impl Layout {
+    /// Of an object without a value.
+    pub(crate) fn plain(kind: Kind, size: usize) -> Self {
+        Self {
+            kind,
+            version: 1,
+            size,
+            align: ALIGN,
+            value_size: 0,
+            value_align: 1,
+        }
+    }
+}
+
 /// Finds the object at `offset`, or makes it: who comes first, or next after one who died over it, clears its bytes and
 /// calls `init` to write those behind the header that are not to be zero. When this returns, the object is what
 /// `layout` says, and all that `init` wrote is seen.
@@ -108,16 +122,6 @@ struct Place<'a> {
     layout: &'a Layout,
 }
 
-/// Leaves the initialisation to the next one if this one panics.
-struct Initialising<'a>(&'a SegmentWord<'a>);
-
-impl Drop for Initialising<'_> {
-    fn drop(&mut self) {
-        // Nobody to tell: it is panicking.
-        let _ = once_word::give_up(self.0);
-    }
-}
-
 impl Place<'_> {
     fn check_bounds(&self) -> Result<(), PlaceError> {
         let align = ALIGN.max(self.layout.align);
@@ -141,7 +145,7 @@ impl Place<'_> {
     }
 
     fn initialise(&self, word: &SegmentWord<'_>, init: impl FnOnce()) -> Result<(), PlaceError> {
-        let initialising = Initialising(word);
+        let doing = Doing::new(word);
         // One who died over it may have left some; but the state stays.
         let mapping = self.area.mapping();
         mapping
@@ -155,8 +159,7 @@ impl Place<'_> {
         self.set(16, layout.size as u64);
         self.set(24, layout.value_size as u64);
         init();
-        std::mem::forget(initialising);
-        once_word::complete(word).map_err(|error| self.stopped(Stop::Call(error)))
+        doing.complete().map_err(|error| self.stopped(Stop::Call(error)))
     }
 
     fn check(&self) -> Result<(), PlaceError> {

@@ -6,6 +6,7 @@
 //! The word is 0 when nobody has begun, holds a token (and WAITERS) as long as somebody is at it, OWNER_DIED (and
 //! WAITERS) when he died or gave up, and [`DONE`] at last. It must be robust for everybody who calls [`claim`].
 
+use std::mem;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::seam::{Stop, Word, sleep_marked};
@@ -21,7 +22,7 @@ pub(crate) const DONE: u32 = WORD_WAITERS;
 pub(crate) enum Claim {
     /// It is done, and what was done is seen.
     Done,
-    /// The caller does it, and then calls [`complete`] or [`give_up`].
+    /// The caller does it, and then says so to [`Doing`].
     Ours {
         /// Somebody had begun before, and died or gave up.
         begun: bool,
@@ -37,7 +38,7 @@ pub(crate) fn claim<W: Word>(word: &W, token: u32, deadline: Deadline) -> Result
         if now == DONE {
             if waiters != 0 {
                 // Who completed it may have died before he woke all.
-                word.wake(1).map_err(Stop::Call)?;
+                let _ = word.wake(1);
             }
             return Ok(Claim::Done);
         }
@@ -54,26 +55,41 @@ pub(crate) fn claim<W: Word>(word: &W, token: u32, deadline: Deadline) -> Result
     }
 }
 
-/// What was claimed is done.
-pub(crate) fn complete<W: Word>(word: &W) -> Result<(), W::Error> {
-    if word.swap(DONE, Release) & WORD_WAITERS != 0 {
-        word.wake(u32::MAX)?;
+/// Doing what was claimed. Dropped without being [completed](Self::complete), by a panic, it is left to the next one as if the
+/// caller had died.
+pub(crate) struct Doing<'a, W: Word>(&'a W);
+
+impl<'a, W: Word> Doing<'a, W> {
+    /// The caller has claimed the word.
+    pub(crate) fn new(word: &'a W) -> Self {
+        Self(word)
     }
-    Ok(())
+
+    /// What was claimed is done.
+    pub(crate) fn complete(self) -> Result<(), W::Error> {
+        let word = self.0;
+        mem::forget(self);
+        if word.swap(DONE, Release) & WORD_WAITERS != 0 {
+            word.wake(u32::MAX)?;
+        }
+        Ok(())
+    }
 }
 
-/// What was claimed is left to the next one: as if the caller had died.
-pub(crate) fn give_up<W: Word>(word: &W) -> Result<(), W::Error> {
-    let mut now = word.load(Relaxed);
-    loop {
-        let left = now & WORD_WAITERS | WORD_OWNER_DIED;
-        match word.compare_exchange(now, left, Release, Relaxed) {
-            Ok(_) => break,
-            Err(seen) => now = seen,
+impl<W: Word> Drop for Doing<'_, W> {
+    fn drop(&mut self) {
+        let word = self.0;
+        let mut now = word.load(Relaxed);
+        loop {
+            let left = now & WORD_WAITERS | WORD_OWNER_DIED;
+            match word.compare_exchange(now, left, Release, Relaxed) {
+                Ok(_) => break,
+                Err(seen) => now = seen,
+            }
+        }
+        if now & WORD_WAITERS != 0 {
+            // It fails when the handle was restricted since, and then nobody can be told.
+            let _ = word.wake(1);
         }
     }
-    if now & WORD_WAITERS != 0 {
-        word.wake(1)?;
-    }
-    Ok(())
 }
