@@ -189,8 +189,11 @@ impl Condvar {
     /// Whether those who wait hold this mutex; they do if none has waited before.
     fn belongs_to<T>(&self, mutex: &Mutex<T>) -> bool {
         let word = mutex.word().offset;
-        let before = self.mutex().compare_exchange(0, word, Relaxed, Relaxed);
-        self.area.is(mutex.area()) && before.map_or_else(|before| before == word, |_| true)
+        self.area.is(mutex.area())
+            && match self.mutex().compare_exchange(0, word, Relaxed, Relaxed) {
+                Ok(_) => true,
+                Err(before) => before == word,
+            }
     }
 
     fn mutex(&self) -> &AtomicU64 {

@@ -24,6 +24,8 @@ mod flag;
 mod gathering;
 pub(crate) mod header;
 mod lock_word;
+#[cfg(test)]
+mod models;
 mod mutex;
 mod once;
 mod once_word;

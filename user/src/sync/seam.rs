@@ -25,6 +25,7 @@ pub(crate) trait Word {
     fn fetch_add(&self, value: u32, order: Ordering) -> u32;
     fn fetch_sub(&self, value: u32, order: Ordering) -> u32;
     fn fetch_and(&self, value: u32, order: Ordering) -> u32;
+    #[allow(dead_code, reason = "not every algorithm needs every operation")]
     fn fetch_or(&self, value: u32, order: Ordering) -> u32;
     fn compare_exchange(
         &self,
