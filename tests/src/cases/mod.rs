@@ -6,7 +6,9 @@
 //! healthy system reaches ends a wait.
 
 mod access;
+mod areas;
 mod arguments;
+mod barrier;
 mod c_client;
 mod charge;
 mod command;
@@ -14,12 +16,14 @@ mod command_lock;
 mod command_terminal;
 mod compat;
 mod compat_segments;
+mod condvar;
 mod counter;
 mod create;
 mod creation_races;
 mod death;
 mod debugfs;
 mod debugfs_under_load;
+mod event;
 mod eventfd;
 mod fairness;
 mod faults;
@@ -46,12 +50,15 @@ mod mmap;
 mod model;
 mod module;
 mod move_bytes;
+mod mutex;
 mod names;
+mod once;
 mod open;
 mod open_by;
 mod open_by_descriptor;
 mod owner;
 mod parameters;
+mod placing;
 mod poll;
 mod protect;
 mod python;
@@ -67,7 +74,9 @@ mod restrict_races;
 mod rights;
 mod robust;
 mod robust_limits;
+mod rwlock;
 mod seek;
+mod semaphore;
 mod set;
 mod stat;
 mod stress;
@@ -155,6 +164,14 @@ pub(crate) const ALL: &[&[Test]] = &[
     library::TESTS,
     library_segments::TESTS,
     library_words::TESTS,
+    placing::TESTS,
+    mutex::TESTS,
+    rwlock::TESTS,
+    condvar::TESTS,
+    semaphore::TESTS,
+    barrier::TESTS,
+    once::TESTS,
+    event::TESTS,
     log::TESTS,
     python::TESTS,
     c_client::TESTS,

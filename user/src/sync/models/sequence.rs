@@ -155,20 +155,21 @@ fn one_who_dies_takes_no_notification_with_him() {
 }
 
 #[test]
-fn one_who_dies_takes_no_item_with_him_that_he_was_notified_of() {
+fn one_who_dies_takes_no_single_notification_with_him() {
     check_deaths("condvar, 1 of 2 waiters dies, notify_one", Some(2), |at| {
         let kernel = kernel();
+        let see_and_pass_on = |process: &Process| {
+            take(process, true, Deadline::Never);
+            words(process).notify_one().unwrap();
+        };
         let victim = Process::mortal(&kernel, 2, Some(at));
-        let victim = spawn(move || victim.live(&ROBUST, || take(&victim, true, Deadline::Never)));
+        let victim = spawn(move || victim.live(&ROBUST, || see_and_pass_on(&victim)));
         let waiter = Process::new(&kernel, 3);
-        let waiter = spawn(move || take(&waiter, true, Deadline::Never));
+        let waiter = spawn(move || see_and_pass_on(&waiter));
         let own = Process::new(&kernel, 1);
         put(&own, 1);
         words(&own).notify_one().unwrap();
-        // Who saw it does not pass it on; the dead one's goes on by itself.
-        if victim.join().unwrap().is_none() {
-            words(&own).notify_one().unwrap();
-        }
+        victim.join().unwrap();
         waiter.join().unwrap();
     });
 }
