@@ -95,6 +95,7 @@ fn a_thousand_owners_are_killed_and_each_death_is_told_of_once() {
                 assert!(!died, "the last victim is told of before the next one begins");
                 inside.store(round, Ordering::SeqCst);
                 *guard = [round; 2];
+                (0..500).for_each(|_| std::hint::spin_loop());
                 inside.store(0, Ordering::SeqCst);
                 drop(guard);
             }
