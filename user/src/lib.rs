@@ -32,6 +32,8 @@
 //! - [`Mapping`] is the memory, [`Cursor`] a file over it.
 //! - [`Segment::begin_read`], [`Segment::begin_write`]: shared and exclusive ranges.
 //! - [`Segment::wait`], [`Segment::wake`]: sleeping on a word of the memory, as futexes do.
+//! - [`sync`]: mutexes, condition variables and the like that lie in an [`Area`], need no system call while nobody has to
+//!   wait, and tell of owners that died.
 //! - [`Segment::restrict`] narrows a handle that is passed on; `Segment::try_from` takes one that was.
 //!
 //! # What is sound, and what is not promised

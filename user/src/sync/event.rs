@@ -122,10 +122,11 @@ impl Event {
     ///
     /// [`BlockedError::TimedOut`], or [`BlockedError::Busy`] with [`Deadline::Now`]; [`BlockedError::Call`].
     pub fn wait_until(&self, deadline: Deadline) -> Result<(), BlockedError> {
-        Ok(match self.reset {
-            Reset::Manual => flag::wait(&self.word(), deadline)?,
-            Reset::Auto => permits::acquire(&self.word(), deadline)?,
-        })
+        let waited = match self.reset {
+            Reset::Manual => flag::wait(&self.word(), deadline),
+            Reset::Auto => permits::acquire(&self.word(), deadline),
+        };
+        Ok(waited?)
     }
 
     /// Whether it is set at this moment.

@@ -34,7 +34,7 @@ pub(crate) fn acquire<W: Word>(word: &W, deadline: Deadline) -> Result<(), Stop<
                 waiters = WORD_WAITERS;
             }
         } else if word
-            .compare_exchange(now, now - 1 | waiters, Acquire, Relaxed)
+            .compare_exchange(now, (now - 1) | waiters, Acquire, Relaxed)
             .is_ok()
         {
             if waiters != 0 && permits > 1 {

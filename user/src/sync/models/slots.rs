@@ -139,7 +139,7 @@ fn exclusion(roles: &[Role], slots: usize) {
 #[test]
 fn a_reader_and_a_writer_exclude_each_other() {
     check("slots, reader and writer", None, || {
-        exclusion(&[Reader, Writer], 1)
+        exclusion(&[Reader, Writer], 1);
     });
 }
 
@@ -151,7 +151,7 @@ fn two_writers_exclude_each_other() {
 #[test]
 fn two_readers_share_one_slot_in_turn() {
     check("slots, 2 readers of 1 slot", None, || {
-        exclusion(&[Reader, Reader], 1)
+        exclusion(&[Reader, Reader], 1);
     });
 }
 
@@ -202,28 +202,28 @@ fn death(at: usize, victim_is: Role, others: &[Role]) {
 #[test]
 fn a_dead_reader_keeps_no_writer() {
     check_deaths("slots, a reader dies, a writer", Some(2), |at| {
-        death(at, Reader, &[Writer])
+        death(at, Reader, &[Writer]);
     });
 }
 
 #[test]
 fn a_dead_reader_keeps_no_reader() {
     check_deaths("slots, a reader dies, a reader", Some(2), |at| {
-        death(at, Reader, &[Reader])
+        death(at, Reader, &[Reader]);
     });
 }
 
 #[test]
 fn a_dead_writer_keeps_no_reader() {
     check_deaths("slots, a writer dies, a reader", Some(2), |at| {
-        death(at, Writer, &[Reader])
+        death(at, Writer, &[Reader]);
     });
 }
 
 #[test]
 fn a_dead_writer_keeps_no_writer() {
     check_deaths("slots, a writer dies, a writer", Some(2), |at| {
-        death(at, Writer, &[Writer])
+        death(at, Writer, &[Writer]);
     });
 }
 
