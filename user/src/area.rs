@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A segment and all of it mapped: what everything that lies in a segment is made from. It finds words and has the
-//! kernel tend them; what they mean is their owners' business.
+//! A segment and all of it mapped: what everything that lies in a segment is made from. It finds words and
+//! has the kernel tend them; what they mean is their owners' business.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -16,9 +16,9 @@ use crate::word::Death;
 ///
 /// Cloning it is cheap: clones are the same handle and the same mapping. What is placed keeps both alive.
 ///
-/// The handle's [token](crate::Info::token) is what a lock word names as its owner, and one process is one owner: threads
-/// share an `Area`, but **a child after `fork` opens a handle of its own**. Two processes with one handle would
-/// be one owner, and the death of one of them would free what the other one holds.
+/// The handle's [token](crate::Info::token) is what a lock word names as its owner, and one process is one
+/// owner: threads share an `Area`, but **a child after `fork` opens a handle of its own**. Two processes with
+/// one handle would be one owner, and the death of one of them would free what the other one holds.
 ///
 /// ```no_run
 /// use shmdev::sync::Mutex;
@@ -86,8 +86,8 @@ impl Area {
         })
     }
 
-    /// The word at `offset`, a multiple of 4 that lies in an object which [`place`](crate::sync::header::place) has
-    /// found to lie in the area.
+    /// The word at `offset`, a multiple of 4 that lies in an object which
+    /// [`place`](crate::sync::header::place) has found to lie in the area.
     pub(crate) fn word(&self, offset: usize) -> SegmentWord<'_> {
         self.find_word(offset)
             .expect("a word of an object that was placed here")
@@ -115,8 +115,8 @@ impl Tended {
 
 impl Drop for Tended {
     fn drop(&mut self) {
-        // It fails when a child of `fork` drops what its parent added, or when the handle was restricted: either way
-        // there is nothing to take back.
+        // It fails when a child of `fork` drops what its parent added, or when the handle was restricted:
+        // either way there is nothing to take back.
         let _ = self.area.segment().remove_robust(self.offset as u64, self.death);
     }
 }

@@ -26,8 +26,9 @@ const SIZE: usize = COUNT + 8;
 ///
 /// What any of them did before to any memory is seen by all of them after it.
 ///
-/// The dead are not noticed: one that died before it came is waited for, and one that died while it waited had come.
-/// Use a deadline where that matters. When the last to come dies before it has woken the others, they go on all the same.
+/// The dead are not noticed: one that died before it came is waited for, and one that died while it waited
+/// had come. Use a deadline where that matters. When the last to come dies before it has woken the others,
+/// they go on all the same.
 ///
 /// ```no_run
 /// use shmdev::sync::Barrier;
@@ -59,8 +60,9 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// As [`Mutex::at`](super::Mutex::at); one for another number is [`OtherLayout`](PlaceErrorKind::OtherLayout), none and more than
-    /// [`MAX`](Self::MAX) are [`Invalid`](PlaceErrorKind::Invalid).
+    /// As [`Mutex::at`](super::Mutex::at); one for another number is
+    /// [`OtherLayout`](PlaceErrorKind::OtherLayout), none and more than [`MAX`](Self::MAX) are
+    /// [`Invalid`](PlaceErrorKind::Invalid).
     pub fn at(area: &Area, offset: usize, count: u32) -> Result<Self, PlaceError> {
         let refused = |kind, errno| {
             let what = format!("place a barrier for {count} at {offset}");
@@ -92,8 +94,8 @@ impl Barrier {
         self.wait_until(Deadline::Never)
     }
 
-    /// Waits until all have come, until `deadline` at most: then this one has not come. With [`Deadline::Now`], passes only if
-    /// all others wait.
+    /// Waits until all have come, until `deadline` at most: then this one has not come. With
+    /// [`Deadline::Now`], passes only if all others wait.
     ///
     /// # Errors
     ///

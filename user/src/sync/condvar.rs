@@ -28,18 +28,20 @@ pub type Waiting<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>
 
 /// A place in a segment to wait until others have changed what a [`Mutex`] protects.
 ///
-/// Change the value under the mutex, unlock, then notify. Notifications that nobody waits for are lost and cost no system
-/// call. Waits may end without one: look at the value again, or use [`wait_while`](Self::wait_while). Those who wait share one
-/// mutex; it and the condition variable are made from one [`Area`] (or its clones) in each process.
+/// Change the value under the mutex, unlock, then notify. Notifications that nobody waits for are lost and
+/// cost no system call. Waits may end without one: look at the value again, or use
+/// [`wait_while`](Self::wait_while). Those who wait share one mutex; it and the condition variable are made
+/// from one [`Area`] (or its clones) in each process.
 ///
 /// # The guard is a transaction
 ///
-/// [`wait`](Self::wait) writes back what the guard has changed, unlocks, and takes a new copy once it has the lock again.
+/// [`wait`](Self::wait) writes back what the guard has changed, unlocks, and takes a new copy once it has the
+/// lock again.
 ///
 /// # Death
 ///
-/// A notification for one of several waiters goes to another when that one dies before he has done anything with it. The
-/// death of one who has the mutex is reported by the waits as by [`Mutex::lock`].
+/// A notification for one of several waiters goes to another when that one dies before he has done anything
+/// with it. The death of one who has the mutex is reported by the waits as by [`Mutex::lock`].
 ///
 /// ```no_run
 /// use shmdev::sync::{Condvar, Mutex};
@@ -88,13 +90,14 @@ impl Condvar {
     ///
     /// # Errors
     ///
-    /// [`LockError::OwnerDied`], which has the lock; [`LockError::OtherMutex`] when others wait with another mutex: then it
-    /// has not waited, and the lock is let go, as it is with [`LockError::Call`].
+    /// [`LockError::OwnerDied`], which has the lock; [`LockError::OtherMutex`] when others wait with another
+    /// mutex: then it has not waited, and the lock is let go, as it is with [`LockError::Call`].
     pub fn wait<'a, T: Value>(&self, guard: MutexGuard<'a, T>) -> Waiting<'a, T> {
         self.wait_until(guard, Deadline::Never).map(|(guard, _)| guard)
     }
 
-    /// As [`wait`](Self::wait), until `deadline` at most; `true` when it came first. To lock the mutex again may take longer.
+    /// As [`wait`](Self::wait), until `deadline` at most; `true` when it came first. To lock the mutex again
+    /// may take longer.
     ///
     /// # Errors
     ///
@@ -110,7 +113,8 @@ impl Condvar {
         }
         let words = self.words();
         let prepared = words.prepare();
-        // Those who wait for the mutex have been counted on it: if they cannot be woken, neither can this one be.
+        // Those who wait for the mutex have been counted on it: if they cannot be woken, neither can this one
+        // be.
         let unlocked = guard.unlock();
         let slept = words.sleep(prepared, if unlocked.is_ok() { deadline } else { Deadline::Now });
         unlocked.map_err(LockError::Call)?;

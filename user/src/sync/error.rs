@@ -30,8 +30,8 @@ use super::seam::{CallError, Stop};
 /// ```
 #[non_exhaustive]
 pub enum LockError<G> {
-    /// An owner died holding the lock, and nobody since has said that what it protects is consistent. The lock is
-    /// held now, by this guard.
+    /// An owner died holding the lock, and nobody since has said that what it protects is consistent. The
+    /// lock is held now, by this guard.
     OwnerDied(G),
     /// Somebody else holds it, and the deadline was [`Deadline::Now`](crate::Deadline::Now).
     Busy,
@@ -52,7 +52,8 @@ impl<G> LockError<G> {
         }
     }
 
-    /// The same without the guard: if there was one, the lock is let go, and the next one is told of the death, too.
+    /// The same without the guard: if there was one, the lock is let go, and the next one is told of the
+    /// death, too.
     #[must_use]
     pub fn without_guard(self) -> LockError<()> {
         match self {

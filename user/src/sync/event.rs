@@ -29,9 +29,9 @@ pub enum Reset {
 
 /// Something, in a segment, that has happened (is set) or not, and that can be waited for.
 ///
-/// What was done to any memory before it was set is seen by those whose waits end, and who see it set (release and
-/// acquire). Waits for one that is set and reset at once may not end. When a process dies that was to be woken, or had
-/// set it and was to wake others, the others are woken all the same.
+/// What was done to any memory before it was set is seen by those whose waits end, and who see it set
+/// (release and acquire). Waits for one that is set and reset at once may not end. When a process dies that
+/// was to be woken, or had set it and was to wake others, the others are woken all the same.
 ///
 /// ```no_run
 /// use shmdev::sync::{Event, Reset};
@@ -62,7 +62,8 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// As [`Mutex::at`](super::Mutex::at); the other [`Reset`] is [`OtherKind`](crate::PlaceErrorKind::OtherKind).
+    /// As [`Mutex::at`](super::Mutex::at); the other [`Reset`] is
+    /// [`OtherKind`](crate::PlaceErrorKind::OtherKind).
     pub fn at(area: &Area, offset: usize, reset: Reset) -> Result<Self, PlaceError> {
         let kind = match reset {
             Reset::Manual => Kind::Event,

@@ -2,9 +2,10 @@
 
 //! A flag that many wait for, and that stays set until somebody resets it. Behind `Event`.
 //!
-//! The word is bit 0, whether it is set; bits 1 to 30, how often it was set; and WAITERS when somebody may sleep. It is robust, so
-//! that one is woken when one who set it dies before he has woken all: that one sees WAITERS in a flag that is set, and wakes
-//! the others. Who has woken all takes WAITERS out, if the flag is as he set it; the count tells.
+//! The word is bit 0, whether it is set; bits 1 to 30, how often it was set; and WAITERS when somebody may
+//! sleep. It is robust, so that one is woken when one who set it dies before he has woken all: that one sees
+//! WAITERS in a flag that is set, and wakes the others. Who has woken all takes WAITERS out, if the flag is
+//! as he set it; the count tells.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

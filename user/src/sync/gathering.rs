@@ -2,9 +2,9 @@
 
 //! Waiting until as many have come as were asked for, again and again. Behind `Barrier`.
 //!
-//! Two words. **Arrivals**: how many have come (the lower half), and how often all had (the upper half). **Owed**: not zero as
-//! long as the last to come has yet to wake the others; who finds it so when he wakes up, since the last one died, wakes them in his
-//! stead. Arrivals are robust, so that one wakes up then.
+//! Two words. **Arrivals**: how many have come (the lower half), and how often all had (the upper half).
+//! **Owed**: not zero as long as the last to come has yet to wake the others; who finds it so when he wakes
+//! up, since the last one died, wakes them in his stead. Arrivals are robust, so that one wakes up then.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What each object that lies in a segment begins with: it says what is there, so that nobody takes it for something
-//! else, and has it initialised once. What follows it is the object's own business.
+//! What each object that lies in a segment begins with: it says what is there, so that nobody takes it for
+//! something else, and has it initialised once. What follows it is the object's own business.
 //!
 //! | byte | what |
 //! |---|---|
@@ -38,8 +38,8 @@ pub(crate) const ALIGN: usize = 8;
 /// "shmo", to tell an object from other bytes whatever its state.
 const MAGIC: u32 = u32::from_ne_bytes(*b"shmo");
 
-/// How long to wait for somebody else to complete the initialisation: far longer than it can take, but an end where
-/// bytes that are no object look like one that is being initialised.
+/// How long to wait for somebody else to complete the initialisation: far longer than it can take, but an end
+/// where bytes that are no object look like one that is being initialised.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an object is. Numbers are never used again.
@@ -88,9 +88,9 @@ impl Layout {
     }
 }
 
-/// Finds the object at `offset`, or makes it: who comes first, or next after one who died over it, clears its bytes and
-/// calls `init` to write those behind the header that are not to be zero. When this returns, the object is what
-/// `layout` says, and all that `init` wrote is seen.
+/// Finds the object at `offset`, or makes it: who comes first, or next after one who died over it, clears its
+/// bytes and calls `init` to write those behind the header that are not to be zero. When this returns, the
+/// object is what `layout` says, and all that `init` wrote is seen.
 pub(crate) fn place(
     area: &Area,
     offset: usize,
@@ -217,7 +217,8 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// What an object holds on to while it is used: that the kernel tends its words. Errors are those of placing it.
+/// What an object holds on to while it is used: that the kernel tends its words. Errors are those of placing
+/// it.
 pub(crate) fn tend(area: &Area, offset: usize, death: Death) -> Result<Tended, PlaceError> {
     Tended::add(area, offset, death).map_err(|error| {
         let errno = error.raw_os_error().unwrap_or(Errno::EINVAL as i32);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A word that one owner holds at a time, and that tells the next one when an owner died. Behind `Mutex` and `RwLock`.
+//! A word that one owner holds at a time, and that tells the next one when an owner died. Behind `Mutex` and
+//! `RwLock`.
 //!
 //! | word | meaning |
 //! |---|---|
@@ -8,11 +9,12 @@
 //! | WAITERS | somebody may sleep: who lets go wakes one |
 //! | OWNER_DIED | an owner died, and none since has said that all is well |
 //!
-//! The kernel takes the token of one who dies out of the word and puts OWNER_DIED in. It must be robust for everybody
-//! who uses it: then the kernel also passes on a wake-up that was for one who died, or that he owed.
+//! The kernel takes the token of one who dies out of the word and puts OWNER_DIED in. It must be robust for
+//! everybody who uses it: then the kernel also passes on a wake-up that was for one who died, or that he
+//! owed.
 //!
-//! Whoever gets it after having slept leaves WAITERS in it, since the wake-up took it out and others may sleep on.
-//! With that, no wake-up is ever owed by anybody but who holds it or is about to look at it.
+//! Whoever gets it after having slept leaves WAITERS in it, since the wake-up took it out and others may
+//! sleep on. With that, no wake-up is ever owed by anybody but who holds it or is about to look at it.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

@@ -26,24 +26,26 @@ const BEFORE: usize = WORD + 8;
 
 /// A value in a segment that one thread of one process at a time can use.
 ///
-/// Every process finds it by its offset: [`at`](Self::at) makes it where there is none (in bytes that are zero) and takes the
-/// one that is there otherwise. Locking and unlocking are no system calls while nobody waits. There is no order among those
-/// who wait that could be relied upon; none waits for ever unless others always come first.
+/// Every process finds it by its offset: [`at`](Self::at) makes it where there is none (in bytes that are
+/// zero) and takes the one that is there otherwise. Locking and unlocking are no system calls while nobody
+/// waits. There is no order among those who wait that could be relied upon; none waits for ever unless others
+/// always come first.
 ///
 /// # The guard works on a copy
 ///
-/// Other programs can write the memory whatever the lock says, so there are no references to it. The guard holds
-/// a copy of the value, taken when the lock was taken. It is written back when the guard is dropped, if it was borrowed
-/// mutably since; so who only reads writes nothing, and a guard is a transaction: **if the thread panics while it holds
-/// the guard, the value stays as it was**, the lock is let go, and nobody is told. Large values cost two copies; for
-/// those use a `Mutex<()>` and let it protect other bytes of the [`Mapping`](crate::Mapping).
+/// Other programs can write the memory whatever the lock says, so there are no references to it. The guard
+/// holds a copy of the value, taken when the lock was taken. It is written back when the guard is dropped, if
+/// it was borrowed mutably since; so who only reads writes nothing, and a guard is a transaction: **if the
+/// thread panics while it holds the guard, the value stays as it was**, the lock is let go, and nobody is
+/// told. Large values cost two copies; for those use a `Mutex<()>` and let it protect other bytes of the
+/// [`Mapping`](crate::Mapping).
 ///
 /// # Death
 ///
 /// When a process dies that holds the lock, however, the kernel frees it and the next one to take it gets
 /// [`LockError::OwnerDied`] with a guard. Every further one does, until one calls
-/// [`make_consistent`](MutexGuard::make_consistent). The value is as it was, unless the owner died while his guard was
-/// dropped: then it may be half written.
+/// [`make_consistent`](MutexGuard::make_consistent). The value is as it was, unless the owner died while his
+/// guard was dropped: then it may be half written.
 ///
 /// # Ordering
 ///
@@ -52,8 +54,8 @@ const BEFORE: usize = WORD + 8;
 /// # What to avoid
 ///
 /// - Locking twice in one thread waits for ever, or until the deadline.
-/// - A guard that is forgotten ([`std::mem::forget`]) leaves the lock taken until the process ends, which then counts as the
-///   death of the owner.
+/// - A guard that is forgotten ([`std::mem::forget`]) leaves the lock taken until the process ends, which
+///   then counts as the death of the owner.
 /// - A child of `fork` must open a handle of its own; see [`Area`].
 ///
 /// ```no_run
@@ -93,18 +95,20 @@ impl<T: Value> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// Those of a place: [`Unaligned`](crate::PlaceErrorKind::Unaligned), [`OutOfBounds`](crate::PlaceErrorKind::OutOfBounds);
-    /// something else is there: [`NotAnObject`](crate::PlaceErrorKind::NotAnObject), [`OtherKind`](crate::PlaceErrorKind::OtherKind),
-    /// [`OtherVersion`](crate::PlaceErrorKind::OtherVersion), [`OtherLayout`](crate::PlaceErrorKind::OtherLayout),
-    /// [`TimedOut`](crate::PlaceErrorKind::TimedOut); the kernel will not tend it:
-    /// [`TooMany`](crate::PlaceErrorKind::TooMany), [`Denied`](crate::PlaceErrorKind::Denied),
-    /// [`NoMemory`](crate::PlaceErrorKind::NoMemory), [`Unsupported`](crate::PlaceErrorKind::Unsupported).
+    /// Those of a place: [`Unaligned`](crate::PlaceErrorKind::Unaligned),
+    /// [`OutOfBounds`](crate::PlaceErrorKind::OutOfBounds); something else is there:
+    /// [`NotAnObject`](crate::PlaceErrorKind::NotAnObject), [`OtherKind`](crate::PlaceErrorKind::OtherKind),
+    /// [`OtherVersion`](crate::PlaceErrorKind::OtherVersion),
+    /// [`OtherLayout`](crate::PlaceErrorKind::OtherLayout), [`TimedOut`](crate::PlaceErrorKind::TimedOut);
+    /// the kernel will not tend it: [`TooMany`](crate::PlaceErrorKind::TooMany),
+    /// [`Denied`](crate::PlaceErrorKind::Denied), [`NoMemory`](crate::PlaceErrorKind::NoMemory),
+    /// [`Unsupported`](crate::PlaceErrorKind::Unsupported).
     pub fn at(area: &Area, offset: usize) -> Result<Self, PlaceError> {
         Self::at_with(area, offset, T::new_zeroed)
     }
 
-    /// As [`at`](Self::at), with the value that `init` makes where there was none. If `init` panics, or the process dies
-    /// meanwhile, the next one to come initialises it.
+    /// As [`at`](Self::at), with the value that `init` makes where there was none. If `init` panics, or the
+    /// process dies meanwhile, the next one to come initialises it.
     ///
     /// # Errors
     ///
@@ -215,7 +219,8 @@ impl<T> fmt::Debug for Mutex<T> {
     }
 }
 
-/// A [`Mutex`] that is locked, and a copy of its value, written back when this is dropped if it was borrowed mutably.
+/// A [`Mutex`] that is locked, and a copy of its value, written back when this is dropped if it was borrowed
+/// mutably.
 #[must_use = "a guard that is dropped at once lets the lock go"]
 pub struct MutexGuard<'a, T: Value> {
     mutex: &'a Mutex<T>,
@@ -231,8 +236,8 @@ impl<'a, T: Value> MutexGuard<'a, T> {
         Found::of(self.mutex.word().load(Relaxed)) == Found::OwnerDied
     }
 
-    /// Says that the value, and whatever else the lock protects, is as it should be, though an owner died: the next one is
-    /// told of no death. What this guard has changed is written back first.
+    /// Says that the value, and whatever else the lock protects, is as it should be, though an owner died:
+    /// the next one is told of no death. What this guard has changed is written back first.
     pub fn make_consistent(&mut self) {
         self.commit();
         lock_word::make_clean(&self.mutex.word());

@@ -20,8 +20,8 @@ const SIZE: usize = WORD + 8;
 
 /// Something, in a segment, that is done once by whoever comes first, while the others wait.
 ///
-/// If the one who is at it dies, or panics, the next one to come, or to wait, does it; it is told that somebody had begun. What
-/// was done to any memory is seen by all whose calls return (release and acquire).
+/// If the one who is at it dies, or panics, the next one to come, or to wait, does it; it is told that
+/// somebody had begun. What was done to any memory is seen by all whose calls return (release and acquire).
 ///
 /// ```no_run
 /// use shmdev::sync::Once;
@@ -73,8 +73,8 @@ impl Once {
         })
     }
 
-    /// Calls `f` if nobody has done so, and waits while somebody does; `true` if it was this call. A call within `f` waits
-    /// for ever.
+    /// Calls `f` if nobody has done so, and waits while somebody does; `true` if it was this call. A call
+    /// within `f` waits for ever.
     ///
     /// # Errors
     ///

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is done once by whoever comes first, and by the next one if he dies over it. Behind `Once`, and the header of
-//! every object.
+//! What is done once by whoever comes first, and by the next one if he dies over it. Behind `Once`, and the
+//! header of every object.
 //!
-//! The word is 0 when nobody has begun, holds a token (and WAITERS) as long as somebody is at it, OWNER_DIED (and
-//! WAITERS) when he died or gave up, and [`DONE`] at last. It must be robust for everybody who calls [`claim`].
+//! The word is 0 when nobody has begun, holds a token (and WAITERS) as long as somebody is at it, OWNER_DIED
+//! (and WAITERS) when he died or gave up, and [`DONE`] at last. It must be robust for everybody who calls
+//! [`claim`].
 
 use std::mem;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -13,8 +14,9 @@ use super::seam::{Stop, Word, sleep_marked};
 use crate::deadline::Deadline;
 use crate::uapi::{WORD_OWNER_DIED, WORD_TOKEN, WORD_WAITERS};
 
-/// It is done. WAITERS alone: while somebody is at it the word has a token, and what the kernel leaves of one who died
-/// has OWNER_DIED, so nothing else ever is this value; and it has no token that the kernel could take for a dead one's.
+/// It is done. WAITERS alone: while somebody is at it the word has a token, and what the kernel leaves of one
+/// who died has OWNER_DIED, so nothing else ever is this value; and it has no token that the kernel could
+/// take for a dead one's.
 pub(crate) const DONE: u32 = WORD_WAITERS;
 
 /// What [`claim`] found.
@@ -55,8 +57,8 @@ pub(crate) fn claim<W: Word>(word: &W, token: u32, deadline: Deadline) -> Result
     }
 }
 
-/// Doing what was claimed. Dropped without being [completed](Self::complete), by a panic, it is left to the next one as if the
-/// caller had died.
+/// Doing what was claimed. Dropped without being [completed](Self::complete), by a panic, it is left to the
+/// next one as if the caller had died.
 pub(crate) struct Doing<'a, W: Word>(&'a W);
 
 impl<'a, W: Word> Doing<'a, W> {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A number of permits that can be taken and given. Behind `Semaphore`, and behind an `Event` that one waiter resets, which is
-//! a semaphore of at most one permit.
+//! A number of permits that can be taken and given. Behind `Semaphore`, and behind an `Event` that one waiter
+//! resets, which is a semaphore of at most one permit.
 //!
-//! The word is the number, and WAITERS when somebody may sleep. It is robust, so that a wake-up for one who died goes to the next.
+//! The word is the number, and WAITERS when somebody may sleep. It is robust, so that a wake-up for one who
+//! died goes to the next.
 //!
-//! Who gives takes WAITERS out and wakes as many as he gives. Others may sleep on, and then the next to give does not
-//! know of them. So who was woken puts WAITERS in again, and if he leaves permits, he wakes one more: as long as there are
-//! permits and sleepers, somebody is awake who will look at the word.
+//! Who gives takes WAITERS out and wakes as many as he gives. Others may sleep on, and then the next to give
+//! does not know of them. So who was woken puts WAITERS in again, and if he leaves permits, he wakes one
+//! more: as long as there are permits and sleepers, somebody is awake who will look at the word.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

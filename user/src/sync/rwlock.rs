@@ -36,24 +36,25 @@ const BEFORE: usize = FIRST_SLOT + 4 * SLOTS;
 
 /// A value in a segment that one thread of one process at a time can change, or up to 32 can read.
 ///
-/// As for [`Mutex`](super::Mutex), which see: it is found by its offset, guards work on copies and are transactions, `T` is
-/// made of its bytes alone, there is no system call while nobody has to wait (a process's first reader has the kernel tend
-/// his slot), threads must not lock twice, and a child of `fork` opens a handle of its own.
+/// As for [`Mutex`](super::Mutex), which see: it is found by its offset, guards work on copies and are
+/// transactions, `T` is made of its bytes alone, there is no system call while nobody has to wait (a
+/// process's first reader has the kernel tend his slot), threads must not lock twice, and a child of `fork`
+/// opens a handle of its own.
 ///
-/// A writer who waits keeps new readers out, so writers do not starve; readers who wait and writers who wait are in one queue,
-/// so neither do readers. A 33rd reader waits for one to leave.
+/// A writer who waits keeps new readers out, so writers do not starve; readers who wait and writers who wait
+/// are in one queue, so neither do readers. A 33rd reader waits for one to leave.
 ///
 /// # Death
 ///
-/// A reader that dies is no reader any more. After the death of a writer, also of one who was still waiting for readers to leave,
-/// readers and writers get [`LockError::OwnerDied`] with their guard, until a writer calls
-/// [`make_consistent`](WriteGuard::make_consistent). The value is as it was, unless the writer died while his guard was
-/// dropped.
+/// A reader that dies is no reader any more. After the death of a writer, also of one who was still waiting
+/// for readers to leave, readers and writers get [`LockError::OwnerDied`] with their guard, until a writer
+/// calls [`make_consistent`](WriteGuard::make_consistent). The value is as it was, unless the writer died
+/// while his guard was dropped.
 ///
 /// # Ordering
 ///
-/// What a writer did to any memory is seen by those who read or write after him, and what they read was read before the next
-/// writer writes.
+/// What a writer did to any memory is seen by those who read or write after him, and what they read was read
+/// before the next writer writes.
 ///
 /// ```no_run
 /// use shmdev::sync::RwLock;
@@ -331,8 +332,8 @@ impl<T: Value + fmt::Debug> fmt::Debug for ReadGuard<'_, T> {
     }
 }
 
-/// An [`RwLock`] that is locked for writing, and a copy of its value, written back when this is dropped if it was borrowed
-/// mutably.
+/// An [`RwLock`] that is locked for writing, and a copy of its value, written back when this is dropped if it
+/// was borrowed mutably.
 #[must_use = "a guard that is dropped at once lets the lock go"]
 pub struct WriteGuard<'a, T: Value> {
     lock: &'a RwLock<T>,
@@ -348,8 +349,8 @@ impl<T: Value> WriteGuard<'_, T> {
         Found::of(self.lock.words.word(WRITER).load(Relaxed)) == Found::OwnerDied
     }
 
-    /// Says that the value, and whatever else the lock protects, is as it should be, though a writer died: the next one is
-    /// told of no death. What this guard has changed is written back first.
+    /// Says that the value, and whatever else the lock protects, is as it should be, though a writer died:
+    /// the next one is told of no death. What this guard has changed is written back first.
     pub fn make_consistent(&mut self) {
         self.commit();
         lock_word::make_clean(&self.lock.words.word(WRITER));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the algorithms of this folder and of `ring` are written upon: atomic words that can be waited on. In use
-//! these are words of a segment, and the waiting is the kernel's; model checkers bring their own.
+//! What the algorithms of this folder and of `ring` are written upon: atomic words that can be waited on. In
+//! use these are words of a segment, and the waiting is the kernel's; model checkers bring their own.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -57,8 +57,8 @@ pub(crate) enum Stop<E> {
     Call(E),
 }
 
-/// Sleeps while the word is `seen`, with WAITERS in it so that whoever changes it knows; `false` if it had changed
-/// before that. Either way the word is to be looked at again.
+/// Sleeps while the word is `seen`, with WAITERS in it so that whoever changes it knows; `false` if it had
+/// changed before that. Either way the word is to be looked at again.
 ///
 /// WAITERS stays there when the sleep ends, for whatever reason: others may sleep, too.
 pub(crate) fn sleep_marked<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<bool, Stop<W::Error>> {

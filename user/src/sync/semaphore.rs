@@ -22,9 +22,9 @@ const SIZE: usize = WORD + 8;
 
 /// A number of permits, in a segment, that processes take and give.
 ///
-/// Who gives need not be who took: permits are nobody's. So **those of a process that dies are not given back**; where
-/// that matters, use a [`Mutex`](super::Mutex) around a number. A permit that was given for somebody who waited and then died is not
-/// lost: the next one gets it.
+/// Who gives need not be who took: permits are nobody's. So **those of a process that dies are not given
+/// back**; where that matters, use a [`Mutex`](super::Mutex) around a number. A permit that was given for
+/// somebody who waited and then died is not lost: the next one gets it.
 ///
 /// What was done to any memory before a permit was given is seen by who takes it (release and acquire).
 ///
@@ -57,7 +57,8 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// As [`Mutex::at`](super::Mutex::at), and [`Invalid`](PlaceErrorKind::Invalid) for more than [`MAX`](Self::MAX) permits.
+    /// As [`Mutex::at`](super::Mutex::at), and [`Invalid`](PlaceErrorKind::Invalid) for more than
+    /// [`MAX`](Self::MAX) permits.
     pub fn at(area: &Area, offset: usize, permits: u32) -> Result<Self, PlaceError> {
         if permits > Self::MAX {
             let what = format!("place a semaphore of {permits} permits");

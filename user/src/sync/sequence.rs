@@ -2,13 +2,14 @@
 
 //! Waiting for a notification, of one or of all. Behind `Condvar`.
 //!
-//! Two words: a **sequence**, which each notification counts on, and on which waiters sleep; and how many **waiters** there are,
-//! so that a notification that nobody waits for makes no system call. One who dies while he waits stays counted, which costs a
-//! call now and then and nothing else. The sequence is robust for who waits, so that a notification that was for one who died
-//! goes to the next.
+//! Two words: a **sequence**, which each notification counts on, and on which waiters sleep; and how many
+//! **waiters** there are, so that a notification that nobody waits for makes no system call. One who dies
+//! while he waits stays counted, which costs a call now and then and nothing else. The sequence is robust for
+//! who waits, so that a notification that was for one who died goes to the next.
 //!
-//! Both are read and counted relaxed: a waiter looks at the sequence, and is counted, before he unlocks the mutex, and a
-//! notifier changes what is waited for under the mutex, and then notifies. The mutex orders them.
+//! Both are read and counted relaxed: a waiter looks at the sequence, and is counted, before he unlocks the
+//! mutex, and a notifier changes what is waited for under the mutex, and then notifies. The mutex orders
+//! them.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -29,7 +30,8 @@ impl<W: Word> Sequence<W> {
         self.sequence.load(Relaxed)
     }
 
-    /// Sleeps until a notification that came after [`prepare`](Self::prepare), for one who has unlocked the mutex since.
+    /// Sleeps until a notification that came after [`prepare`](Self::prepare), for one who has unlocked the
+    /// mutex since.
     ///
     /// However it ends, the caller may have been moved to the mutex's word, and takes the mutex with
     /// [`lock_for_others`](super::lock_word::lock_for_others).
@@ -48,8 +50,8 @@ impl<W: Word> Sequence<W> {
         self.sequence.wake(1).map(drop)
     }
 
-    /// Wakes one, and lets all others wait for the mutex, which `lock` is the word of. The one that is woken takes the mutex and
-    /// wakes the next when he unlocks it, and so on.
+    /// Wakes one, and lets all others wait for the mutex, which `lock` is the word of. The one that is woken
+    /// takes the mutex and wakes the next when he unlocks it, and so on.
     pub(crate) fn notify_all(&self, lock: &W) -> Result<(), W::Error> {
         if self.waiters.load(Relaxed) == 0 {
             return Ok(());

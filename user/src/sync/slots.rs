@@ -4,19 +4,20 @@
 //!
 //! Three sorts of words, all robust for who writes his token in them:
 //!
-//! - The **turn**, a lock (`lock_word`): writers hold it from before they begin to wait until they are done; readers who
-//!   could not get in at once hold it until they are in. So whoever has to wait queues here, writers and readers alike, and
-//!   none of them starves more than those who wait for a mutex. That an owner of it died says nothing.
-//! - The **writer**: who writes, or waits for the readers to go. Only who has the turn takes it. OWNER_DIED in it says that a
-//!   writer died.
+//! - The **turn**, a lock (`lock_word`): writers hold it from before they begin to wait until they are done;
+//!   readers who could not get in at once hold it until they are in. So whoever has to wait queues here,
+//!   writers and readers alike, and none of them starves more than those who wait for a mutex. That an owner
+//!   of it died says nothing.
+//! - The **writer**: who writes, or waits for the readers to go. Only who has the turn takes it. OWNER_DIED
+//!   in it says that a writer died.
 //! - **Slots**: a word for each reader at a time. A dead one's has OWNER_DIED and is as free as 0.
 //!
-//! A reader takes a slot and then looks at the writer's word; a writer takes his word and then looks at the slots. All four
-//! are sequentially consistent, so at least one of the two sees the other: a reader who sees a writer gives his slot back, a
-//! writer who sees a reader waits.
+//! A reader takes a slot and then looks at the writer's word; a writer takes his word and then looks at the
+//! slots. All four are sequentially consistent, so at least one of the two sees the other: a reader who sees
+//! a writer gives his slot back, a writer who sees a reader waits.
 //!
-//! Nobody sleeps but who has, or waits for, the turn. So there is at most one sleeper on the writer's word (who waits for the
-//! kernel to mark it after a death) and on any slot.
+//! Nobody sleeps but who has, or waits for, the turn. So there is at most one sleeper on the writer's word
+//! (who waits for the kernel to mark it after a death) and on any slot.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
@@ -63,7 +64,8 @@ pub(crate) fn read<S: Slots>(lock: &S, deadline: Deadline) -> Result<Reading, St
     }
     take_turn(lock, deadline)?;
     let reading = read_in_turn(lock, deadline);
-    // It fails when the handle was restricted since. Then those who wait cannot be told, and this one is in all the same.
+    // It fails when the handle was restricted since. Then those who wait cannot be told, and this one is in
+    // all the same.
     let _ = lock_word::unlock(&lock.turn());
     reading
 }

@@ -13,8 +13,9 @@ use crate::area::Area;
 
 /// What a lock can protect: a type that is made of its bytes alone.
 ///
-/// Any type that derives [`zerocopy`](crate::zerocopy)'s `FromBytes`, `IntoBytes` and `Immutable` is one: then all bytes that
-/// another process may have put there are a value. Use `()` to protect other bytes of the segment.
+/// Any type that derives [`zerocopy`](crate::zerocopy)'s `FromBytes`, `IntoBytes` and `Immutable` is one:
+/// then all bytes that another process may have put there are a value. Use `()` to protect other bytes of the
+/// segment.
 pub trait Value: FromBytes + IntoBytes + Immutable {}
 
 impl<T: FromBytes + IntoBytes + Immutable> Value for T {}

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The algorithms of this folder, run in every order that the memory model allows: small programs of two to four threads, each of
-//! which stands for a process, over words that a model of the kernel waits on and tends. `loom` does the running.
+//! The algorithms of this folder, run in every order that the memory model allows: small programs of two to
+//! four threads, each of which stands for a process, over words that a model of the kernel waits on and
+//! tends. `loom` does the running.
 //!
-//! Where a case kills a process it does so before each of its accesses to a word in turn, also before the first after
-//! a wake-up that it has consumed, and the kernel then does what it does on an exit.
+//! Where a case kills a process it does so before each of its accesses to a word in turn, also before the
+//! first after a wake-up that it has consumed, and the kernel then does what it does on an exit.
 //!
-//! What `loom` cannot say: it treats a sequentially consistent access as one that acquires and releases. So the words put a
-//! sequentially consistent fence, which it knows, beside each: after an access that writes, before a load.
+//! What `loom` cannot say: it treats a sequentially consistent access as one that acquires and releases. So
+//! the words put a sequentially consistent fence, which it knows, beside each: after an access that writes,
+//! before a load.
 
 mod flag;
 mod gathering;
@@ -220,7 +222,8 @@ impl Process {
         }
     }
 
-    /// An access to a word; `false` for one that a dead process's destructors make, and that does not take place.
+    /// An access to a word; `false` for one that a dead process's destructors make, and that does not take
+    /// place.
     fn step(&self) -> bool {
         if self.dead.get() {
             return false;
