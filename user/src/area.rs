@@ -21,13 +21,13 @@ use crate::word::Death;
 /// one handle would be one owner, and the death of one of them would free what the other one holds.
 ///
 /// ```no_run
-/// use shmdev::sync::Mutex;
+/// use shmdev::sync::{LockError, Mutex};
 /// use shmdev::{Area, SegmentOptions};
 ///
 /// let segment = SegmentOptions::new().create(true).size(4096).open("counters")?;
 /// let area = Area::new(segment)?;
 /// let hits = Mutex::<u64>::at(&area, 0)?;
-/// *hits.lock()? += 1;
+/// *hits.lock().map_err(LockError::without_guard)? += 1;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

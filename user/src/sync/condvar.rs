@@ -44,7 +44,7 @@ pub type Waiting<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>
 /// with it. The death of one who has the mutex is reported by the waits as by [`Mutex::lock`].
 ///
 /// ```no_run
-/// use shmdev::sync::{Condvar, Mutex};
+/// use shmdev::sync::{Condvar, LockError, Mutex};
 /// use shmdev::{Area, Segment};
 ///
 /// let area = Area::new(Segment::open("frames")?)?;
@@ -52,11 +52,13 @@ pub type Waiting<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>
 /// let changed = Condvar::at(&area, 1024)?;
 ///
 /// // One process.
-/// *pending.lock()? += 1;
+/// *pending.lock().map_err(LockError::without_guard)? += 1;
 /// changed.notify_one()?;
 ///
 /// // Another.
-/// let mut pending = changed.wait_while(pending.lock()?, |pending| *pending == 0)?;
+/// let guard = pending.lock().map_err(LockError::without_guard)?;
+/// let waited = changed.wait_while(guard, |pending| *pending == 0);
+/// let mut pending = waited.map_err(LockError::without_guard)?;
 /// *pending -= 1;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -23,7 +23,7 @@ use super::seam::{CallError, Stop};
 ///         guard.make_consistent();
 ///         guard
 ///     }
-///     Err(error) => return Err(error.into()),
+///     Err(error) => return Err(error.without_guard().into()),
 /// };
 /// guard[0] += 1;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

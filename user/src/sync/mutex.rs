@@ -65,11 +65,11 @@ const BEFORE: usize = WORD + 8;
 ///
 /// let area = Area::new(Segment::open("frames")?)?;
 /// let count = Mutex::<u64>::at(&area, 0)?;
-/// *count.lock()? += 1;
+/// *count.lock().map_err(LockError::without_guard)? += 1;
 /// match count.lock_until(Deadline::after(Duration::from_secs(1))) {
 ///     Ok(guard) => println!("{}", *guard),
 ///     Err(LockError::TimedOut) => println!("somebody holds it"),
-///     Err(error) => return Err(error.into()),
+///     Err(error) => return Err(error.without_guard().into()),
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -57,13 +57,13 @@ const BEFORE: usize = FIRST_SLOT + 4 * SLOTS;
 /// before the next writer writes.
 ///
 /// ```no_run
-/// use shmdev::sync::RwLock;
+/// use shmdev::sync::{LockError, RwLock};
 /// use shmdev::{Area, Segment};
 ///
 /// let area = Area::new(Segment::open("frames")?)?;
 /// let size = RwLock::<[u32; 2]>::at(&area, 4096)?;
-/// *size.write()? = [640, 480];
-/// let [width, height] = *size.read()?;
+/// *size.write().map_err(LockError::without_guard)? = [640, 480];
+/// let [width, height] = *size.read().map_err(LockError::without_guard)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct RwLock<T> {
