@@ -72,7 +72,7 @@ fn two_setters_leave_nobody_asleep() {
 
 #[test]
 fn a_setter_who_dies_before_he_has_woken_all_leaves_nobody_asleep() {
-    check_deaths("flag, the setter dies", Some(1), |at| {
+    check_deaths("flag, the setter dies", Some(2), |at| {
         let kernel = Kernel::new(&[0, 0]);
         let waiters = [2, 3].map(|token| {
             let process = Process::new(&kernel, token);
