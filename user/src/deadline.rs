@@ -64,6 +64,11 @@ impl Deadline {
         }
     }
 
+    /// Whether it is over.
+    pub(crate) fn has_come(self) -> bool {
+        self.remaining() == Some(Duration::ZERO)
+    }
+
     /// How long from now; `None` for ever.
     pub(crate) fn remaining(self) -> Option<Duration> {
         match self {

@@ -34,7 +34,10 @@
 //! - [`Segment::wait`], [`Segment::wake`]: sleeping on a word of the memory, as futexes do.
 //! - [`sync`]: mutexes, condition variables and the like that lie in an [`Area`], need no system call while nobody has to
 //!   wait, and tell of owners that died.
+//! - [`ring`]: channels of records between processes, that survive whoever dies.
 //! - [`Segment::restrict`] narrows a handle that is passed on; `Segment::try_from` takes one that was.
+//!
+//! With the feature `tokio`, `Segment::changed` and `ring::Receiver::recv_async` wait without a thread that sleeps.
 //!
 //! # What is sound, and what is not promised
 //!
@@ -53,6 +56,8 @@ compile_error!("/dev/shmdev is a Linux device");
 
 mod area;
 mod change;
+#[cfg(feature = "tokio")]
+mod changed;
 mod cursor;
 mod deadline;
 mod device;
@@ -65,6 +70,7 @@ mod name;
 mod options;
 mod range;
 mod reopen;
+pub mod ring;
 mod segment;
 mod stat;
 pub mod sync;

@@ -15,6 +15,8 @@
 
 #![expect(unsafe_code, reason = "views of mapped memory")]
 
+use std::ops::Deref;
+use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{
     AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
@@ -22,6 +24,9 @@ use std::sync::atomic::{
 };
 
 use memmap2::MmapRaw;
+
+use crate::area::Area;
+use crate::mapping::Mapping;
 
 /// An atomic integer that [`Mapping::atomic`](crate::Mapping::atomic) can find in shared memory.
 ///
@@ -160,3 +165,50 @@ pub(crate) unsafe fn as_mut_slice(cells: &[AtomicU8]) -> &mut [u8] {
     // SAFETY: the same bytes, with interior mutability, and the caller promises that nobody else uses them.
     unsafe { slice::from_raw_parts_mut(cells.as_ptr().cast::<u8>().cast_mut(), cells.len()) }
 }
+
+/// Cells as plain bytes, for the views below.
+pub(crate) fn bytes(cells: &[AtomicU64]) -> &[AtomicU8] {
+    let start = cells.as_ptr().cast::<AtomicU8>();
+    // SAFETY: the same bytes; `AtomicU8` is interior mutable as `AtomicU64` is, and less aligned.
+    unsafe { slice::from_raw_parts(start, size_of_val(cells)) }
+}
+
+/// A part of an area's mapping, found once, and kept mapped.
+///
+/// # Invariant
+///
+/// `part` lies in the mapping of `area`.
+pub(crate) struct Kept<T: ?Sized> {
+    part: NonNull<T>,
+    _area: Area,
+}
+
+impl<T: ?Sized> Kept<T> {
+    /// What `find` finds: it is given a mapping that may live no longer than the call, so all that it can return is a
+    /// part of it, or lives for ever.
+    pub(crate) fn new<E>(
+        area: &Area,
+        find: impl for<'a> FnOnce(&'a Mapping) -> Result<&'a T, E>,
+    ) -> Result<Self, E> {
+        Ok(Self {
+            part: NonNull::from(find(area.mapping())?),
+            _area: area.clone(),
+        })
+    }
+}
+
+impl<T: ?Sized> Deref for Kept<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: by the invariant this lies in the mapping that the area keeps where it is, and `T` was borrowed from
+        // it, shared, when it was found.
+        unsafe { self.part.as_ref() }
+    }
+}
+
+// SAFETY: it is a shared reference and what keeps that valid.
+unsafe impl<T: ?Sized + Sync> Send for Kept<T> {}
+// SAFETY: so, too.
+unsafe impl<T: ?Sized + Sync> Sync for Kept<T> {}

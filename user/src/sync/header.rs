@@ -56,6 +56,7 @@ pub(crate) enum Kind {
     Event = 7,
     /// An `Event` that one waiter resets.
     AutoEvent = 8,
+    Ring = 16,
 }
 
 /// What a header says of its object.

@@ -23,9 +23,9 @@ mod event;
 mod flag;
 mod gathering;
 pub(crate) mod header;
-mod lock_word;
+pub(crate) mod lock_word;
 #[cfg(test)]
-mod models;
+pub(crate) mod models;
 mod mutex;
 mod once;
 mod once_word;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::deadline::Deadline;
-use crate::error::{RequeueError, RobustError, WaitError, WakeError};
+use crate::error::{EventfdError, RequeueError, RobustError, WaitError, WakeError};
 use crate::segment::Segment;
 use crate::uapi::WORD_WAITERS;
 use crate::word::Waited;
@@ -128,7 +128,7 @@ macro_rules! from {
     )* };
 }
 
-from! { WaitError WakeError RequeueError RobustError }
+from! { EventfdError WaitError WakeError RequeueError RobustError }
 
 /// A word of a segment.
 #[derive(Clone, Copy)]

@@ -39,7 +39,7 @@ use crate::word::{Death, Waited};
 const SOON: Deadline = Deadline::At(std::time::Duration::ZERO);
 
 /// Words and who sleeps on them.
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     values: Vec<AtomicU32>,
     state: Mutex<State>,
 }
@@ -66,7 +66,7 @@ impl Sleeper {
 }
 
 impl Kernel {
-    fn new(values: &[u32]) -> Arc<Self> {
+    pub(crate) fn new(values: &[u32]) -> Arc<Self> {
         Arc::new(Self {
             values: values.iter().copied().map(AtomicU32::new).collect(),
             state: Mutex::new(State {
@@ -173,7 +173,7 @@ impl Kernel {
 
 /// A process: what it does ends before a certain access to a word, if one was chosen.
 #[derive(Clone)]
-pub(super) struct Process {
+pub(crate) struct Process {
     kernel: Arc<Kernel>,
     token: u32,
     /// Accesses until it dies.
@@ -187,12 +187,12 @@ pub(super) struct Process {
 struct Died;
 
 impl Process {
-    fn new(kernel: &Arc<Kernel>, token: u32) -> Self {
+    pub(crate) fn new(kernel: &Arc<Kernel>, token: u32) -> Self {
         Self::mortal(kernel, token, None)
     }
 
     /// It dies before access number `left`, from 0.
-    fn mortal(kernel: &Arc<Kernel>, token: u32, left: Option<usize>) -> Self {
+    pub(crate) fn mortal(kernel: &Arc<Kernel>, token: u32, left: Option<usize>) -> Self {
         Self {
             kernel: kernel.clone(),
             token,
@@ -202,7 +202,7 @@ impl Process {
         }
     }
 
-    fn word(&self, index: usize) -> ModelWord {
+    pub(crate) fn word(&self, index: usize) -> ModelWord {
         ModelWord {
             process: self.clone(),
             index,
@@ -210,7 +210,7 @@ impl Process {
     }
 
     /// Runs `life`. If it dies, tends the robust words, and returns how many it held.
-    fn live<R>(&self, robust: &[(usize, Death)], life: impl FnOnce() -> R) -> Option<usize> {
+    pub(crate) fn live<R>(&self, robust: &[(usize, Death)], life: impl FnOnce() -> R) -> Option<usize> {
         match catch_unwind(AssertUnwindSafe(life)) {
             Ok(_) => None,
             Err(payload) if payload.is::<Died>() => {
@@ -247,7 +247,7 @@ std::thread_local! {
 
 /// A word as a process sees it.
 #[derive(Clone)]
-pub(super) struct ModelWord {
+pub(crate) struct ModelWord {
     process: Process,
     index: usize,
 }
@@ -350,7 +350,7 @@ impl Word for ModelWord {
 }
 
 /// Runs a case in every order, or in every one with at most so many preemptions, and tells how many that were.
-fn check(name: &str, preemptions: Option<usize>, case: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn check(name: &str, preemptions: Option<usize>, case: impl Fn() + Sync + Send + 'static) {
     let runs = explore(preemptions, case);
     println!("{name}: {runs} orders");
 }
@@ -369,7 +369,7 @@ fn explore(preemptions: Option<usize>, case: impl Fn() + Sync + Send + 'static) 
 }
 
 /// Runs a case that kills a process before access 0, 1, 2, ... until it does not live to be killed.
-fn check_deaths(
+pub(crate) fn check_deaths(
     name: &str,
     preemptions: Option<usize>,
     case: impl Fn(usize) + Clone + Sync + Send + 'static,
@@ -388,6 +388,6 @@ fn check_deaths(
 }
 
 /// Runs what a process does in a thread of its own.
-fn spawn<R: 'static>(run: impl FnOnce() -> R + 'static) -> thread::JoinHandle<R> {
+pub(crate) fn spawn<R: 'static>(run: impl FnOnce() -> R + 'static) -> thread::JoinHandle<R> {
     thread::spawn(run)
 }

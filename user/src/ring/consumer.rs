@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The receiving side: which record is next, and how it is given back. Whoever uses it has the role, or the lock, of
+//! the receiving side. It does not sleep, and calls nobody.
+//!
+//! The head moves after a record was copied. So a receiver that dies while it copies leaves the record to the next
+//! one, and no record is received twice: the copy died with who made it. What is lost is a record that was copied and
+//! released by a receiver that died before it could return it; two notes tell the next one.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::compiler_fence;
+
+use super::core::{Core, Corrupt};
+use super::layout::{LOST_RECEIVING, READING_FROM, READING_TO, RECEIVED};
+use super::position::{WAITS, position};
+use super::record::{self, Span};
+use super::seam::Memory;
+use crate::sync::seam::Word;
+
+/// What a receiver knows of the ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Consumer {
+    /// Up to where it has read.
+    head: u32,
+    /// Up to where it has released.
+    released: u32,
+    /// Up to where it last saw that was written.
+    tail: u32,
+    /// Records received, as it is counted in the ring.
+    received: u64,
+    /// Records read since.
+    read: u32,
+}
+
+/// What became of records that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Released {
+    /// They are the caller's. So many who wait for room are to be woken.
+    Yours(u32),
+    /// They were overwritten meanwhile: what was copied is nothing.
+    Overwritten,
+}
+
+/// How often to look again for a record that is not overwritten while one looks.
+pub(super) const ATTEMPTS: u32 = 64;
+
+impl Consumer {
+    /// What there is to know after the role or the lock was taken.
+    pub(super) fn load<M: Memory>(core: &Core<M>) -> Result<Self, Corrupt> {
+        let mut this = Self {
+            received: core.memory.counter(RECEIVED),
+            ..Self::default()
+        };
+        this.look(core)?;
+        Ok(this)
+    }
+
+    /// Reads both positions. Where records are overwritten the head may move between the two, and is read again.
+    fn look<M: Memory>(&mut self, core: &Core<M>) -> Result<(), Corrupt> {
+        let mut head = position(core.head().load(Acquire));
+        for _ in 0..ATTEMPTS {
+            let tail = position(core.tail().load(Acquire));
+            let now = if core.shape.overwrite {
+                position(core.head().load(Acquire))
+            } else {
+                head
+            };
+            if now == head {
+                core.used(head, tail)?;
+                (self.head, self.released, self.tail) = (head, head, tail);
+                return Ok(());
+            }
+            head = now;
+        }
+        // There is something, but it is gone before one can look at it: as if there were nothing yet.
+        (self.head, self.released, self.tail) = (head, head, head);
+        Ok(())
+    }
+
+    /// Puts right what the last one left that had the role or the lock, and died.
+    pub(super) fn recover<M: Memory>(core: &Core<M>) {
+        let memory = &core.memory;
+        let (received, to) = (memory.counter(RECEIVED), memory.counter(READING_TO));
+        let reading = to.wrapping_sub(received);
+        // Nonsense, or nothing.
+        if core.shape.overwrite || reading > u64::from(core.shape.count()) {
+            return;
+        }
+        let head = position(core.head().load(Acquire));
+        if memory.counter(READING_FROM) == u64::from(head) {
+            memory.set_counter(READING_TO, received);
+        } else {
+            core.count(LOST_RECEIVING, reading);
+            memory.set_counter(RECEIVED, to);
+        }
+    }
+
+    /// The next record; `None` when there is none.
+    #[inline]
+    pub(super) fn next<M: Memory>(&mut self, core: &Core<M>) -> Result<Option<Span>, Corrupt> {
+        if core.shape.overwrite {
+            return self.next_of_moving(core);
+        }
+        if self.head == self.tail {
+            let tail = position(core.tail().load(Acquire));
+            core.used(self.released, tail)?;
+            self.tail = tail;
+            if self.head == tail {
+                return Ok(None);
+            }
+        }
+        let span = record::next(core, self.head, self.tail)?;
+        self.note(core);
+        Ok(Some(span))
+    }
+
+    /// As [`next`](Self::next), where the other side overwrites what it has not waited for.
+    fn next_of_moving<M: Memory>(&mut self, core: &Core<M>) -> Result<Option<Span>, Corrupt> {
+        for _ in 0..ATTEMPTS {
+            self.look(core)?;
+            if self.head == self.tail {
+                return Ok(None);
+            }
+            let found = record::next(core, self.head, self.tail);
+            // What is overwritten looks like anything. Only what still is there afterwards counts, and that must be a
+            // step which the other side's next one comes after: a load could be old.
+            if found.is_ok() || position(core.head().fetch_add(0, AcqRel)) == self.released {
+                return found.map(Some);
+            }
+        }
+        // As if there were nothing, but for who wants to sleep: the tail is not there.
+        self.tail = self.released;
+        Ok(None)
+    }
+
+    /// Notes that one record more is about to be read.
+    #[inline]
+    fn note<M: Memory>(&self, core: &Core<M>) {
+        let total = self.received.wrapping_add(u64::from(self.read) + 1);
+        core.memory.set_counter(READING_FROM, u64::from(self.released));
+        // In this order, also for whoever looks after a death.
+        compiler_fence(AcqRel);
+        core.memory.set_counter(READING_TO, total);
+        compiler_fence(AcqRel);
+    }
+
+    /// The record was copied.
+    #[inline]
+    pub(super) fn read(&mut self, span: Span) {
+        self.head = span.end();
+        self.read += 1;
+    }
+
+    /// Gives back what was read. Where records are overwritten, that is one record at most.
+    #[inline]
+    pub(super) fn release<M: Memory>(&mut self, core: &Core<M>) -> Result<Released, Corrupt> {
+        let read = self.read;
+        if read == 0 {
+            return Ok(Released::Yours(0));
+        }
+        self.read = 0;
+        if core.shape.overwrite && !self.release_unless_moved(core) {
+            return Ok(Released::Overwritten);
+        }
+        let mut waits = 0;
+        if !core.shape.overwrite {
+            let old = core.head().swap(self.head, AcqRel);
+            let released = std::mem::replace(&mut self.released, self.head);
+            if position(old) != released {
+                return Err(Corrupt("somebody else read"));
+            }
+            waits = old & WAITS;
+        }
+        compiler_fence(AcqRel);
+        self.received = self.received.wrapping_add(u64::from(read));
+        core.memory.set_counter(RECEIVED, self.received);
+        self.released = self.head;
+        Ok(Released::Yours(if waits == 0 { 0 } else { read }))
+    }
+
+    /// Moves the head past what was read, if it was not moved meanwhile: then what was copied is what was sent.
+    fn release_unless_moved<M: Memory>(&mut self, core: &Core<M>) -> bool {
+        // Nobody waits for this word to change, but somebody may have said so.
+        let move_from = |word| core.head().compare_exchange(word, self.head, AcqRel, Relaxed);
+        match move_from(self.released) {
+            Ok(_) => true,
+            Err(found) if found == self.released | WAITS => move_from(found).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Forgets what was read and not released.
+    pub(super) fn forget<M: Memory>(&mut self, core: &Core<M>) {
+        self.head = self.released;
+        self.read = 0;
+        if !core.shape.overwrite {
+            core.memory.set_counter(READING_TO, self.received);
+        }
+    }
+
+    /// The position of the other side at which [`next`](Self::next) found nothing: to wait until it is another one.
+    pub(super) fn seen_tail(&self) -> u32 {
+        self.tail
+    }
+
+    /// Whether there is anything before `tail`, for others who wait for it.
+    pub(super) fn has_record<M: Memory>(core: &Core<M>, tail: u32) -> bool {
+        position(core.head().load(Acquire)) != tail
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What both sides of a ring do with its two positions: read them, and sleep until they change.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+
+use super::layout::{self, Shape};
+use super::position::{WAITS, distance, position};
+use super::seam::Memory;
+use crate::deadline::Deadline;
+use crate::sync::seam::Word;
+use crate::word::Waited;
+
+/// Why what lies in a ring's memory is no ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Corrupt(pub(super) &'static str);
+
+/// A ring.
+#[derive(Debug)]
+pub(super) struct Core<M> {
+    pub(super) memory: M,
+    pub(super) shape: Shape,
+}
+
+impl<M: Memory> Core<M> {
+    #[inline]
+    pub(super) fn tail(&self) -> M::Word<'_> {
+        self.memory.word(layout::TAIL)
+    }
+
+    #[inline]
+    pub(super) fn head(&self) -> M::Word<'_> {
+        self.memory.word(layout::HEAD)
+    }
+
+    /// How many units lie between two positions, if the ring has so many.
+    #[inline]
+    pub(super) fn used(&self, head: u32, tail: u32) -> Result<u32, Corrupt> {
+        let used = distance(head, tail);
+        if used > self.shape.count() {
+            return Err(Corrupt("more is written than there is room for"));
+        }
+        Ok(used)
+    }
+
+    /// Adds to a counter that only its caller writes.
+    pub(super) fn count(&self, counter: usize, more: u64) {
+        let old = self.memory.counter(counter);
+        self.memory.set_counter(counter, old.wrapping_add(more));
+    }
+}
+
+/// Says in the word of a position that somebody waits for it to change; `false` when it is not `seen` any more.
+pub(super) fn announce(word: &impl Word, seen: u32) -> bool {
+    match word.compare_exchange(seen, seen | WAITS, AcqRel, Acquire) {
+        Ok(_) => true,
+        Err(found) => found == seen | WAITS,
+    }
+}
+
+/// Sleeps until the position in `word` is not `seen` any more, or for no reason.
+pub(super) fn sleep<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<Waited, W::Error> {
+    if !announce(word, seen) {
+        return Ok(Waited::Changed);
+    }
+    word.wait(seen | WAITS, deadline)
+}
+
+/// After having been woken where others may sleep on the same word: who woke has taken back what they said. Says
+/// it again, and returns the position.
+pub(super) fn announce_others(word: &impl Word) -> u32 {
+    position(word.fetch_or(WAITS, AcqRel))
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The other end of a ring, that receives: takes the lock where there are several, waits for records, and wakes those
+//! who wait for room. Which record is next is the consumer's business.
+
+use super::consumer::{ATTEMPTS, Consumer, Released};
+use super::core::{Core, announce_others, sleep};
+#[cfg(feature = "tokio")]
+use super::core::{Corrupt, announce};
+use super::failure::Failure;
+use super::layout::READERS;
+use super::record::Span;
+use super::seam::Memory;
+use crate::deadline::Deadline;
+use crate::sync::lock_word::{self, Found};
+use crate::sync::seam::Word;
+use crate::word::Waited;
+
+#[derive(Debug)]
+pub(super) struct Reader<M: Memory> {
+    pub(super) core: Core<M>,
+    consumer: Consumer,
+    token: u32,
+    /// It was woken since it last woke another one: others may sleep that nobody would wake.
+    woken: bool,
+}
+
+impl<M: Memory> Reader<M> {
+    /// Takes the role, if the ring has one receiver; `None` when somebody living has it. The word must be robust.
+    pub(super) fn claim(core: Core<M>, token: u32) -> Result<Option<Self>, Failure<M::Error>> {
+        if !core.shape.many_receivers && !take_role(&core, token) {
+            return Ok(None);
+        }
+        let consumer = match Consumer::load(&core) {
+            Ok(consumer) => consumer,
+            // Who has the lock may be about to release, so this means nothing yet.
+            Err(_) if core.shape.many_receivers => Consumer::default(),
+            Err(corrupt) => {
+                lock_word::unlock(&core.memory.word(READERS)).map_err(Failure::Call)?;
+                return Err(corrupt.into());
+            }
+        };
+        Ok(Some(Self {
+            core,
+            consumer,
+            token,
+            woken: false,
+        }))
+    }
+
+    /// Gives the role back.
+    pub(super) fn resign(&self) -> Result<(), M::Error> {
+        if self.core.shape.many_receivers {
+            return Ok(());
+        }
+        lock_word::unlock(&self.core.memory.word(READERS))
+    }
+
+    /// Finds a record. Then the ring is the caller's until [`end`](Self::end).
+    #[inline]
+    pub(super) fn begin(&mut self, deadline: Deadline) -> Result<Span, Failure<M::Error>> {
+        let begun = self.find(deadline);
+        if begun.is_err() {
+            self.pass_on()?;
+        }
+        begun
+    }
+
+    #[inline]
+    fn find(&mut self, deadline: Deadline) -> Result<Span, Failure<M::Error>> {
+        loop {
+            self.enter(deadline)?;
+            match self.consumer.next(&self.core) {
+                Ok(Some(span)) => return Ok(span),
+                Ok(None) => {
+                    let seen = self.consumer.seen_tail();
+                    self.leave()?;
+                    self.sleep(seen, deadline)?;
+                }
+                Err(corrupt) => {
+                    self.leave()?;
+                    return Err(corrupt.into());
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn sleep(&mut self, seen: u32, deadline: Deadline) -> Result<(), Failure<M::Error>> {
+        if deadline == Deadline::Now {
+            return Err(Failure::WouldBlock);
+        }
+        match sleep(&self.core.tail(), seen, deadline).map_err(Failure::Call)? {
+            Waited::Woken => self.woken = true,
+            Waited::TimedOut => return Err(Failure::TimedOut),
+            Waited::Changed if deadline.has_come() => return Err(Failure::TimedOut),
+            Waited::Changed => (),
+        }
+        Ok(())
+    }
+
+    /// The record was copied. It is given back by [`end`](Self::end).
+    #[inline]
+    pub(super) fn read(&mut self, span: Span) {
+        self.consumer.read(span);
+    }
+
+    /// Gives back what was read, and leaves the ring to others. `false` when it was overwritten meanwhile.
+    #[inline]
+    pub(super) fn end(&mut self) -> Result<bool, Failure<M::Error>> {
+        let released = self.consumer.release(&self.core);
+        self.leave()?;
+        let yours = match released? {
+            Released::Overwritten => false,
+            Released::Yours(0) => true,
+            Released::Yours(count) => {
+                self.core.head().wake(count).map_err(Failure::Call)?;
+                true
+            }
+        };
+        self.pass_on()?;
+        Ok(yours)
+    }
+
+    /// Leaves the ring to others, and what was read since `begin` to the next one.
+    pub(super) fn abandon(&mut self) -> Result<(), Failure<M::Error>> {
+        self.consumer.forget(&self.core);
+        self.leave()?;
+        self.pass_on()
+    }
+
+    /// Receives one record: `copy` is told how many bytes it has, and makes what they are copied to.
+    #[inline]
+    pub(super) fn recv<R>(
+        &mut self,
+        deadline: Deadline,
+        new: impl Fn(usize) -> R,
+        bytes: impl Fn(&mut R) -> &mut [u8],
+    ) -> Result<R, Failure<M::Error>> {
+        for attempt in 1.. {
+            let span = self.begin(deadline)?;
+            let record = self.copy(span, &new, &bytes);
+            if self.end()? {
+                return Ok(record);
+            }
+            // Somebody overwrites faster than this one reads.
+            if deadline == Deadline::Now && attempt > ATTEMPTS {
+                break;
+            }
+            if deadline.has_come() && deadline != Deadline::Now {
+                return Err(Failure::TimedOut);
+            }
+        }
+        Err(Failure::WouldBlock)
+    }
+
+    /// Receives one record if there is one; else says that somebody waits, and returns `None`.
+    #[cfg(feature = "tokio")]
+    pub(super) fn recv_or_announce<R>(
+        &mut self,
+        new: impl Fn(usize) -> R,
+        bytes: impl Fn(&mut R) -> &mut [u8],
+    ) -> Result<Option<R>, Failure<M::Error>> {
+        // Each turn, somebody has just sent. That is not so often without one record being there, unless somebody
+        // changes the word who should not.
+        for _ in 0..1 << 16 {
+            self.enter(Deadline::Never)?;
+            match self.consumer.next(&self.core) {
+                Ok(Some(span)) => {
+                    let record = self.copy(span, &new, &bytes);
+                    if self.end()? {
+                        return Ok(Some(record));
+                    }
+                }
+                Ok(None) => {
+                    let seen = self.consumer.seen_tail();
+                    self.leave()?;
+                    if announce(&self.core.tail(), seen) {
+                        return Ok(None);
+                    }
+                }
+                Err(corrupt) => {
+                    self.leave()?;
+                    return Err(corrupt.into());
+                }
+            }
+        }
+        Err(Corrupt("the position up to which records are written does not stand still").into())
+    }
+
+    /// Waits for a record, and receives it and those that are there, up to `max`, each into `take`.
+    pub(super) fn recv_many<R>(
+        &mut self,
+        deadline: Deadline,
+        max: usize,
+        new: impl Fn(usize) -> R,
+        bytes: impl Fn(&mut R) -> &mut [u8],
+        into: &mut Vec<R>,
+    ) -> Result<usize, Failure<M::Error>> {
+        let mut count = 0;
+        while count < max {
+            // Only the first one is waited for.
+            let deadline = if count == 0 { deadline } else { Deadline::Now };
+            if self.core.shape.overwrite {
+                match self.recv(deadline, &new, &bytes) {
+                    Ok(record) => into.push(record),
+                    Err(Failure::WouldBlock) if count > 0 => break,
+                    Err(failure) => return Err(failure),
+                }
+                count += 1;
+                continue;
+            }
+            let start = into.len();
+            let mut next = Some(self.begin(deadline)?);
+            let copied = loop {
+                let Some(span) = next.filter(|_| into.len() - start < max) else {
+                    break Ok(());
+                };
+                into.push(self.copy(span, &new, &bytes));
+                match self.consumer.next(&self.core) {
+                    Ok(span) => next = span,
+                    Err(corrupt) => break Err(corrupt),
+                }
+            };
+            count = into.len() - start;
+            self.end()?;
+            copied?;
+            break;
+        }
+        Ok(count)
+    }
+
+    #[inline]
+    fn copy<R>(&mut self, span: Span, new: impl Fn(usize) -> R, bytes: impl Fn(&mut R) -> &mut [u8]) -> R {
+        let mut record = new(span.len as usize);
+        self.core
+            .memory
+            .read(span.bytes_at(&self.core), bytes(&mut record));
+        self.read(span);
+        record
+    }
+
+    #[inline]
+    fn enter(&mut self, deadline: Deadline) -> Result<(), Failure<M::Error>> {
+        if !self.core.shape.many_receivers {
+            return Ok(());
+        }
+        let word = self.core.memory.word(READERS);
+        if lock_word::lock(&word, self.token, deadline)? == Found::OwnerDied {
+            Consumer::recover(&self.core);
+            lock_word::make_clean(&word);
+        }
+        match Consumer::load(&self.core) {
+            Ok(consumer) => {
+                self.consumer = consumer;
+                Ok(())
+            }
+            Err(corrupt) => {
+                self.leave()?;
+                Err(corrupt.into())
+            }
+        }
+    }
+
+    #[inline]
+    fn leave(&self) -> Result<(), Failure<M::Error>> {
+        if !self.core.shape.many_receivers {
+            return Ok(());
+        }
+        lock_word::unlock(&self.core.memory.word(READERS)).map_err(Failure::Call)
+    }
+
+    /// Sees to it that others who wait for records are woken, if this one was in their place.
+    #[inline]
+    fn pass_on(&mut self) -> Result<(), Failure<M::Error>> {
+        if !self.woken {
+            return Ok(());
+        }
+        self.woken = false;
+        if self.core.shape.many_receivers {
+            let tail = announce_others(&self.core.tail());
+            if Consumer::has_record(&self.core, tail) {
+                self.core.tail().wake(1).map_err(Failure::Call)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn take_role<M: Memory>(core: &Core<M>, token: u32) -> bool {
+    let word = core.memory.word(READERS);
+    match lock_word::try_lock(&word, token) {
+        None => false,
+        Some(Found::Clean) => true,
+        Some(Found::OwnerDied) => {
+            Consumer::recover(core);
+            lock_word::make_clean(&word);
+            true
+        }
+    }
+}
