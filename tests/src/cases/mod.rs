@@ -72,6 +72,7 @@ mod resize_races;
 mod restrict;
 mod restrict_races;
 mod rights;
+mod ring;
 mod robust;
 mod robust_limits;
 mod rwlock;
@@ -172,6 +173,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     barrier::TESTS,
     once::TESTS,
     event::TESTS,
+    ring::TESTS,
     log::TESTS,
     python::TESTS,
     c_client::TESTS,
