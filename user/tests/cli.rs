@@ -28,7 +28,7 @@ fn failure(args: &[&str]) -> (Option<i32>, String) {
 }
 
 /// Enough arguments for each subcommand that uses the device.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 16] = [
     &["info"],
     &["ls"],
     &["create", "frames", "64K"],
@@ -42,6 +42,9 @@ const COMMANDS: [&[&str]; 13] = [
     &["watch"],
     &["lock", "frames", "--", "true"],
     &["wait-change"],
+    &["wait"],
+    &["wake"],
+    &["top"],
 ];
 
 #[test]

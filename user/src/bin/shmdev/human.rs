@@ -2,7 +2,7 @@
 
 //! Numbers and times as people read them. Pure, but for the local time zone.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -41,6 +41,28 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
+/// A position, exactly: in the largest unit that it is a multiple of, as commands take it.
+pub(crate) fn position(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
+    if bytes == 0 {
+        return "0".to_owned();
+    }
+    let unit = bytes.trailing_zeros() / 10;
+    format!("{}{}", bytes >> (unit * 10), UNITS[unit as usize])
+}
+
+/// For how long: `350ms`, `4.2s`, `5m07s`, `2h03m`, `3d04h`.
+pub(crate) fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0 => format!("{}ms", age.as_millis()),
+        1..60 => format!("{seconds}.{}s", age.subsec_millis() / 100),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
 /// In local time, to the second.
 pub(crate) fn local(time: SystemTime) -> String {
     match Timestamp::try_from(time) {
@@ -67,8 +89,6 @@ pub(crate) fn utc(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -91,6 +111,40 @@ mod tests {
             assert_eq!(size(bytes), text, "{bytes}");
         }
         assert_eq!(size_or_bytes(4096, true), "4096");
+    }
+
+    #[test]
+    fn positions_are_exact() {
+        for (bytes, text) in [
+            (0, "0"),
+            (100, "100"),
+            (1024, "1K"),
+            (1025, "1025"),
+            (1536 << 10, "1536K"),
+            (3 << 30, "3G"),
+            (1 << 63, "8E"),
+            (u64::MAX, "18446744073709551615"),
+        ] {
+            assert_eq!(position(bytes), text);
+            assert_eq!(crate::parse::size(text), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn ages_have_two_units_at_most() {
+        for (ms, text) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1000, "1.0s"),
+            (59_999, "59.9s"),
+            (60_000, "1m00s"),
+            (3_599_999, "59m59s"),
+            (7_380_000, "2h03m"),
+            (86_400_000, "1d00h"),
+            (1_000_000_000, "11d13h"),
+        ] {
+            assert_eq!(age(Duration::from_millis(ms)), text);
+        }
     }
 
     #[test]

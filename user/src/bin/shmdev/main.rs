@@ -20,12 +20,18 @@ mod read;
 mod report;
 mod resize;
 mod rm;
+mod screen;
 mod set;
 mod stat;
 mod table;
+mod terminal;
+mod top;
+mod wait;
 mod wait_change;
+mod wake;
 mod watch;
 mod which;
+mod word;
 mod write;
 
 use std::path::PathBuf;
@@ -61,6 +67,9 @@ Examples:
   shmdev dump frames --len 16
   shmdev lock frames -- ./update-frames
   shmdev watch
+  shmdev wait frames --offset 64 --until 1 && echo ready
+  shmdev wake frames --offset 64 --set 1 --all
+  shmdev top
   shmdev rm frames
 
 Exit status: 0; 1 when it failed, with a line on standard error that says why; 2 when the command line is wrong; \
@@ -81,6 +90,9 @@ enum Command {
     Watch(watch::Args),
     Lock(lock::Args),
     WaitChange(wait_change::Args),
+    Wait(wait::Args),
+    Wake(wake::Args),
+    Top(top::Args),
     Info(info::Args),
     Completions(generate::Completions),
     Man(generate::Man),
@@ -141,6 +153,9 @@ fn run(node: &Node, command: Command) -> Result<ExitCode> {
         Command::Watch(args) => watch::run(node, &args)?,
         Command::Lock(args) => return lock::run(node, &args),
         Command::WaitChange(args) => wait_change::run(node, &args)?,
+        Command::Wait(args) => wait::run(node, &args)?,
+        Command::Wake(args) => wake::run(node, &args)?,
+        Command::Top(args) => top::run(node, &args)?,
         Command::Info(args) => info::run(node, &args)?,
         Command::Completions(args) => generate::completions(&args)?,
         Command::Man(args) => generate::man(&args)?,
@@ -199,6 +214,12 @@ mod tests {
             "shmdev set --id 3 --owner 1000:44",
             "shmdev read frames --offset 1K --len 16",
             "shmdev wait-change frames --since 4 --timeout 1m",
+            "shmdev wait",
+            "shmdev wait frames --offset 64 --while 0x40000000 --timeout 1m",
+            "shmdev wait --id 3 -o 64 --until 5",
+            "shmdev wake frames -o 64 --count 3 --set 0xffffffff",
+            "shmdev wake --id 3 --all",
+            "shmdev top frames other --interval 100ms",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -218,6 +239,14 @@ mod tests {
             "shmdev create frames",
             "shmdev create 64K",
             "shmdev create frames 0",
+            "shmdev wait frames 64",
+            "shmdev wait frames --offset 6",
+            "shmdev wait frames --while 1 --until 2",
+            "shmdev wait frames --until 4294967296",
+            "shmdev wake frames --set -1",
+            "shmdev wake frames --count 2147483648",
+            "shmdev wake frames --count 1 --all",
+            "shmdev top --interval 1ms",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

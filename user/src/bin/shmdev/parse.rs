@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use shmdev::uapi::WORD_SIZE;
 use shmdev::{Change, Deadline};
 
 use crate::accounts::Accounts;
@@ -170,6 +171,36 @@ pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds_each).map_err(|_| "too long".into())
 }
 
+/// How often to look at something.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    match timeout(text)? {
+        time if time < Duration::from_millis(10) => Err("at least 10ms".into()),
+        time => Ok(time),
+    }
+}
+
+/// What is in a word: `5`, `0x40000000`.
+pub(crate) fn word(text: &str) -> Result<u32, String> {
+    const NONE: &str = "not the value of a word; examples: 0, 5, 0x40000000";
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // `from_str_radix` takes a sign.
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return Err(NONE.into());
+    }
+    u32::from_str_radix(digits, radix).map_err(|_| "too large; a word has 32 bits".into())
+}
+
+/// Where a word is: [`size`], a multiple of 4.
+pub(crate) fn word_offset(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        offset if offset % WORD_SIZE != 0 => Err("a word is at a multiple of 4".into()),
+        offset => Ok(offset),
+    }
+}
+
 /// No time given waits for as long as it takes, none at all does not wait.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Deadline {
     match timeout {
@@ -326,5 +357,37 @@ mod tests {
         ] {
             assert!(timeout(text).is_err(), "{text}");
         }
+    }
+    #[test]
+    fn it_is_not_looked_more_often_than_a_hundred_times_a_second() {
+        assert_eq!(interval("10ms"), Ok(Duration::from_millis(10)));
+        assert_eq!(interval("9ms"), Err("at least 10ms".into()));
+    }
+
+    #[test]
+    fn words_have_32_bits_and_are_at_multiples_of_4() {
+        for (text, value) in [
+            ("0", 0),
+            ("0x40000000", 1 << 30),
+            ("0Xff", 255),
+            ("4294967295", u32::MAX),
+        ] {
+            assert_eq!(word(text), Ok(value), "{text}");
+        }
+        for text in [
+            "",
+            "0x",
+            "-1",
+            "+1",
+            "0x-1",
+            "1K",
+            "1.0",
+            "4294967296",
+            "0x100000000",
+        ] {
+            assert!(word(text).is_err(), "{text}");
+        }
+        assert_eq!(word_offset("1K"), Ok(1024));
+        assert_eq!(word_offset("6"), Err("a word is at a multiple of 4".into()));
     }
 }

@@ -6,12 +6,12 @@
 mod changes;
 mod lines;
 mod screen;
-mod terminal;
 mod view;
 
 use std::io::{IsTerminal, stdout};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crossterm::event::KeyEvent;
 use shmdev::{Device, Name, Stat};
 
 use crate::Node;
@@ -20,6 +20,8 @@ use crate::failure::Result;
 use crate::ls::all;
 use crate::parse;
 use crate::report::Sort;
+use crate::screen::{Asked, Line};
+use crate::terminal::{self, Live};
 
 /// Follow segments: who creates, maps, locks, writes and removes them
 ///
@@ -33,7 +35,7 @@ pub(crate) struct Args {
     /// Only these segments; they need not be there yet
     name: Vec<Name>,
     /// How often to look
-    #[arg(long, short, value_name = "TIME", value_parser = interval, default_value = "500ms")]
+    #[arg(long, short, value_name = "TIME", value_parser = parse::interval, default_value = "500ms")]
     interval: Duration,
     /// By what to sort the table
     #[arg(long, short, value_name = "WHAT", default_value = "name")]
@@ -49,13 +51,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn interval(text: &str) -> std::result::Result<Duration, String> {
-    match parse::timeout(text)? {
-        time if time < Duration::from_millis(10) => Err("at least 10ms".into()),
-        time => Ok(time),
-    }
-}
-
 pub(crate) fn run(node: &Node, args: &Args) -> Result {
     let watched = Watched {
         device: node.device()?,
@@ -66,7 +61,35 @@ pub(crate) fn run(node: &Node, args: &Args) -> Result {
         return lines::run(&watched, &accounts, args.interval, args.json);
     }
     let view = view::View::new(args.sort, args.reverse, accounts);
-    terminal::run(&watched, view, args.interval)
+    terminal::run(&mut Watch { watched, view }, args.interval)
+}
+
+/// The table at a terminal.
+struct Watch<'a> {
+    watched: Watched<'a>,
+    view: view::View,
+}
+
+impl Live for Watch<'_> {
+    fn look(&mut self) -> Result {
+        let segments = self.watched.look()?;
+        let info = self.watched.device.query()?;
+        self.view.look(SystemTime::now(), segments, info);
+        Ok(())
+    }
+
+    fn draw(&self, width: usize, height: usize) -> Vec<Line> {
+        screen::draw(&self.view, width, height)
+    }
+
+    fn key(&mut self, key: KeyEvent, height: usize) -> Asked {
+        let page = screen::page(&self.view, height);
+        self.view.key(key, page)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.view.place.stopped
+    }
 }
 
 /// The segments that are followed.

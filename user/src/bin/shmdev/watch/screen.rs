@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A view as lines of text that fit on the screen. Colour marks and never carries meaning. Pure.
+//! A view as lines of text that fit on the screen. Pure.
 
 use std::time::Duration;
 
@@ -9,29 +9,9 @@ use shmdev::Stat;
 use super::view::{Row, View};
 use crate::human::{clock, count, local, size};
 use crate::report::{mode, state};
+use crate::screen::{Line, Look, fit, line};
 use crate::table::{Column, left, lines, right};
 use crate::which::called;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    Plain,
-    Heading,
-    Dim,
-    New,
-    Held,
-    Waiting,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) look: Look,
-    pub(super) text: String,
-}
-
-fn line(look: Look, text: impl Into<String>) -> Line {
-    let text = text.into();
-    Line { look, text }
-}
 
 const COLUMNS: [Column; 12] = [
     right("ID"),
@@ -82,7 +62,7 @@ pub(super) fn draw(view: &View, width: usize, height: usize) -> Vec<Line> {
     let heading = table.next().unwrap_or_default();
 
     let mut screen = vec![line(Look::Heading, summary(view)), line(Look::Dim, heading)];
-    let visible = table.zip(&view.rows).skip(view.scroll).take(division.rows);
+    let visible = table.zip(&view.rows).skip(view.place.scroll).take(division.rows);
     screen.extend(visible.map(|(text, row)| line(look(row), text)));
     screen.resize(division.rows + 2, line(Look::Plain, ""));
     if division.log > 0 {
@@ -91,11 +71,7 @@ pub(super) fn draw(view: &View, width: usize, height: usize) -> Vec<Line> {
         screen.extend(latest.map(|(time, text)| line(Look::Plain, format!("{}  {text}", clock(*time)))));
     }
     screen.push(line(Look::Dim, keys(view, division.rows)));
-    screen.truncate(height);
-    for line in &mut screen {
-        line.text = cut(&line.text, width);
-    }
-    screen
+    fit(screen, width, height)
 }
 
 fn cells(view: &View, row: &Row) -> Vec<String> {
@@ -171,7 +147,7 @@ fn summary(view: &View) -> String {
         size(view.info.max_total_bytes),
         sum(|stat| stat.holders),
         sum(|stat| stat.waiters),
-        if view.paused { "  (stopped)" } else { "" }
+        view.place.state()
     )
 }
 
@@ -179,21 +155,9 @@ fn keys(view: &View, page: usize) -> String {
     use clap::ValueEnum;
     let sort = view.sort.to_possible_value();
     let sort = sort.as_ref().map_or("", |value| value.get_name());
-    let hidden = view.rows.len().saturating_sub(view.scroll + page);
-    let more = match (view.scroll, hidden) {
-        (0, 0) => String::new(),
-        (above, below) => format!("  {above} above, {below} below"),
-    };
-    format!(
-        "q quit  s sort ({sort}{})  r reverse  space {}  ↑↓ scroll{more}",
-        if view.reverse { ", reversed" } else { "" },
-        if view.paused { "go on" } else { "stop" },
-    )
-}
-
-/// Names are ASCII; what could be wider are names of users, and the terminal cuts those.
-fn cut(text: &str, width: usize) -> String {
-    text.chars().take(width).collect()
+    let reversed = if view.reverse { ", reversed" } else { "" };
+    let others = format!("s sort ({sort}{reversed})  r reverse  ");
+    view.place.keys(&others, view.rows.len(), page)
 }
 
 #[cfg(test)]

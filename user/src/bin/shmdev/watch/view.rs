@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 use shmdev::{Info, Stat};
 
 use super::changes::{Change, between};
 use crate::accounts::Accounts;
 use crate::report::Sort;
+use crate::screen::{Asked, Place};
 
 /// For how long a segment counts as new.
 const NEW: Duration = Duration::from_secs(3);
@@ -24,9 +25,7 @@ pub(super) struct View {
     pub(super) accounts: Accounts,
     pub(super) sort: Sort,
     pub(super) reverse: bool,
-    pub(super) paused: bool,
-    /// Which row is the first on the screen.
-    pub(super) scroll: usize,
+    pub(super) place: Place,
     /// In the order in which they are shown.
     pub(super) rows: Vec<Row>,
     pub(super) log: VecDeque<(SystemTime, String)>,
@@ -47,22 +46,13 @@ pub(super) struct Row {
     pub(super) is_new: bool,
 }
 
-/// What a key asks of the loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    Nothing,
-    Redraw,
-    Quit,
-}
-
 impl View {
     pub(super) fn new(sort: Sort, reverse: bool, accounts: Accounts) -> Self {
         Self {
             accounts,
             sort,
             reverse,
-            paused: false,
-            scroll: 0,
+            place: Place::default(),
             rows: Vec::new(),
             log: VecDeque::new(),
             info: Info::default(),
@@ -111,33 +101,12 @@ impl View {
 
     /// `page` is how many rows the screen has.
     pub(super) fn key(&mut self, key: KeyEvent, page: usize) -> Asked {
-        let last = self.rows.len().saturating_sub(page);
-        self.scroll = match key.code {
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Asked::Quit,
-            KeyCode::Char('q') | KeyCode::Esc => return Asked::Quit,
-            KeyCode::Char(' ') => {
-                self.paused = !self.paused;
-                return Asked::Redraw;
-            }
-            KeyCode::Char('s') => {
-                self.sort = next(self.sort);
-                self.arrange();
-                return Asked::Redraw;
-            }
-            KeyCode::Char('r') => {
-                self.reverse = !self.reverse;
-                self.arrange();
-                return Asked::Redraw;
-            }
-            KeyCode::Up | KeyCode::Char('k') => self.scroll.saturating_sub(1),
-            KeyCode::Down | KeyCode::Char('j') => self.scroll + 1,
-            KeyCode::PageUp => self.scroll.saturating_sub(page),
-            KeyCode::PageDown => self.scroll + page,
-            KeyCode::Home => 0,
-            KeyCode::End => last,
-            _ => return Asked::Nothing,
+        match key.code {
+            KeyCode::Char('s') => self.sort = next(self.sort),
+            KeyCode::Char('r') => self.reverse = !self.reverse,
+            _ => return self.place.key(key, self.rows.len(), page),
         }
-        .min(last);
+        self.arrange();
         Asked::Redraw
     }
 }
@@ -160,6 +129,8 @@ fn next(sort: Sort) -> Sort {
 
 #[cfg(test)]
 mod tests {
+    use crossterm::event::KeyModifiers;
+
     use super::*;
     use crate::report::samples::stat;
 
@@ -211,23 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_sort_scroll_stop_and_quit() {
+    fn keys_sort_and_scroll() {
         let mut view = view_of(&[stat(1, "c"), stat(2, "b"), stat(3, "a")]);
         assert_eq!(ids(&view), [1, 2, 3]);
         assert_eq!(press(&mut view, KeyCode::Char('r')), Asked::Redraw);
         assert_eq!(ids(&view), [3, 2, 1]);
-        for _ in 0..20 {
-            press(&mut view, KeyCode::Down);
-        }
-        assert_eq!(view.scroll, 1, "two of three rows are on the screen");
-        press(&mut view, KeyCode::Home);
-        assert_eq!(view.scroll, 0);
-        press(&mut view, KeyCode::Char(' '));
-        assert!(view.paused);
-        assert_eq!(press(&mut view, KeyCode::Char('x')), Asked::Nothing);
+        assert_eq!(press(&mut view, KeyCode::End), Asked::Redraw);
+        assert_eq!(view.place.scroll, 1, "two of three rows are on the screen");
         assert_eq!(press(&mut view, KeyCode::Char('q')), Asked::Quit);
-        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(view.key(interrupt, 2), Asked::Quit);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! The terminal: keys come from it, lines go to it, and it is given back as it was, however the command ends.
 
 use std::io::{self, BufWriter, StdoutLock, Write, stdout};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossterm::cursor::{Hide, MoveTo, Show};
-use crossterm::event::{Event, KeyEventKind, poll, read};
+use crossterm::event::{Event, KeyEvent, KeyEventKind, poll, read};
 use crossterm::style::{Attribute, Color, Print, ResetColor, SetAttribute, SetForegroundColor};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, DisableLineWrap, EnableLineWrap, EndSynchronizedUpdate,
@@ -15,56 +15,62 @@ use crossterm::terminal::{
 use crossterm::{execute, queue};
 use nix::sys::signal::{SigSet, Signal};
 
-use super::Watched;
-use super::screen::{Line, Look, draw, page};
-use super::view::{Asked, View};
 use crate::failure::{Failure, Result};
+use crate::screen::{Asked, Line, Look};
 
-pub(super) fn run(watched: &Watched<'_>, mut view: View, interval: Duration) -> Result {
+/// Something that is shown and kept up to date.
+pub(crate) trait Live {
+    /// Looks at how things are now.
+    fn look(&mut self) -> Result;
+
+    /// What it saw: `height` lines at most, of `width` characters at most.
+    fn draw(&self, width: usize, height: usize) -> Vec<Line>;
+
+    /// A key was pressed, on a screen of `height` lines.
+    fn key(&mut self, key: KeyEvent, height: usize) -> Asked;
+
+    /// Whether it shall not look for now.
+    fn is_stopped(&self) -> bool;
+}
+
+pub(crate) fn run(live: &mut impl Live, interval: Duration) -> Result {
     // Before the screen is taken: what fails now is told where it can be read.
-    look(watched, &mut view)?;
+    live.look()?;
     end_on_signals().map_err(failed)?;
     let screen = Screen::take().map_err(failed)?;
-    let result = watch(watched, &mut view, interval);
+    let result = follow(live, interval);
     drop(screen);
     result
 }
 
-fn look(watched: &Watched<'_>, view: &mut View) -> Result {
-    let segments = watched.look()?;
-    let info = watched.device.query()?;
-    view.look(SystemTime::now(), segments, info);
-    Ok(())
-}
-
-fn watch(watched: &Watched<'_>, view: &mut View, interval: Duration) -> Result {
+fn follow(live: &mut impl Live, interval: Duration) -> Result {
     // From here on a change of the size is an event; one before is seen by looking at the size after this.
     poll(Duration::ZERO).map_err(failed)?;
     let mut next = Instant::now() + interval;
     loop {
         let (width, height) = size().map_err(failed)?;
-        show(&draw(view, width.into(), height.into())).map_err(failed)?;
-        if wait(view, next, height.into())? == Asked::Quit {
+        show(&live.draw(width.into(), height.into())).map_err(failed)?;
+        if wait(live, next, height.into())? == Asked::Quit {
             return Ok(());
         }
         if Instant::now() >= next {
             next = Instant::now() + interval;
-            if !view.paused {
-                look(watched, view)?;
+            if !live.is_stopped() {
+                live.look()?;
             }
         }
     }
 }
 
 /// Until `until`, or a key or a change of the size that changes what is to be seen.
-fn wait(view: &mut View, until: Instant, height: usize) -> Result<Asked> {
+fn wait(live: &mut impl Live, until: Instant, height: usize) -> Result<Asked> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if !poll(left).map_err(failed)? {
             return Ok(Asked::Nothing);
         }
         let asked = match read().map_err(failed)? {
-            Event::Key(key) if key.kind != KeyEventKind::Release => view.key(key, page(view, height)),
+            Event::Key(key) if key.kind != KeyEventKind::Release => live.key(key, height),
             Event::Resize(..) => Asked::Redraw,
             _ => Asked::Nothing,
         };
