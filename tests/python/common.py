@@ -18,6 +18,7 @@ OWNER_DIED = 1
 BY_HANDLE, BY_ID, BY_NAME = 0, 1, 2
 EXCLUSIVE, AUTO_REMOVE = 1, 2
 CREATED = 1
+TOKEN, WORD_OWNER_DIED, WORD_WAITERS = (1 << 30) - 1, 1 << 30, 1 << 31
 SET_UID, SET_GID, SET_MODE = 1, 2, 4
 
 INFO = struct.Struct("=IIQQII9QIII12x")
@@ -30,6 +31,9 @@ SET = struct.Struct("=64sQIIIIII")
 RESIZE = struct.Struct("=64sQIIQQ")
 LIST = struct.Struct(f"=QII{16 * STAT.size}s")
 RESTRICT = struct.Struct("=QQII")
+WAIT = struct.Struct("=QQII")
+WAKE = struct.Struct("=QII")
+ROBUST = struct.Struct("=QII")
 
 
 def iowr(number, structure, directions=3):
@@ -39,6 +43,9 @@ def iowr(number, structure, directions=3):
 IOC_INFO = iowr(0, INFO, 2)
 IOC_STAT = iowr(1, STAT)
 IOC_SYNC = iowr(2, RANGE)
+IOC_WAIT = iowr(3, WAIT, 1)
+IOC_WAKE = iowr(4, WAKE, 1)
+IOC_ROBUST_ADD = iowr(8, ROBUST, 1)
 IOC_CREATE = iowr(16, CREATE)
 IOC_OPEN = iowr(17, OPEN)
 IOC_SET = iowr(18, SET, 1)
@@ -132,6 +139,21 @@ def sync(fd, op, access, offset, length, deadline=NOW):
     given = RANGE.pack(offset, length, deadline, 0, op, access, 0, 0)
     returned = RANGE.unpack(fcntl.ioctl(fd, IOC_SYNC, given))
     return returned[3], returned[7]
+
+
+def wait(fd, offset, expected, deadline=NEVER):
+    """WAIT; BlockingIOError says that the word is something else, TimeoutError that nobody woke it in time."""
+    fcntl.ioctl(fd, IOC_WAIT, WAIT.pack(offset, deadline, expected, 0))
+
+
+def wake(fd, offset, count=1):
+    """WAKE; returns how many were woken, which ioctl only tells where it is given something mutable."""
+    return fcntl.ioctl(fd, IOC_WAKE, bytearray(WAKE.pack(offset, count, 0)))
+
+
+def robust_add(fd, offset):
+    """ROBUST_ADD of a lock word."""
+    fcntl.ioctl(fd, IOC_ROBUST_ADD, ROBUST.pack(offset, 0, 0))
 
 
 def fork(body):

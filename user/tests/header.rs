@@ -260,26 +260,21 @@ fn the_header_is_c_and_cpp_with_the_known_numbers() {
     compile("c++", &["-std=c++11", "-x", "c++", "tests/c/abi.c"]);
 }
 
+const EXAMPLES: [&str; 2] = ["examples/c/client.c", "examples/c/mutex.c"];
+
 #[test]
-fn the_c_example_compiles() {
-    compile(
-        "cc",
-        &["-std=c11", "-D_POSIX_C_SOURCE=200809L", "examples/c/client.c"],
-    );
+fn the_c_examples_compile() {
+    for example in EXAMPLES {
+        compile("cc", &["-std=c11", "-D_POSIX_C_SOURCE=200809L", example]);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn both_are_the_same_in_32_bits() {
     compile("cc", &["-std=c11", "-m32", "-ffreestanding", "tests/c/abi.c"]);
-    compile(
-        "cc",
-        &[
-            "-std=c11",
-            "-m32",
-            "-ffreestanding",
-            "-DFREESTANDING",
-            "examples/c/client.c",
-        ],
-    );
+    for example in EXAMPLES {
+        let freestanding = ["-std=c11", "-m32", "-ffreestanding", "-DFREESTANDING", example];
+        compile("cc", &freestanding);
+    }
 }

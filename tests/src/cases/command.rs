@@ -337,12 +337,13 @@ watch.wait()
 }
 
 /// What prints something.
-const PRINTING: [&str; 5] = [
+const PRINTING: [&str; 6] = [
     "read frames",
     "dump frames --verbose",
     "ls",
     "stat frames",
     "info",
+    "wait frames --while 1",
 ];
 
 fn a_closed_pipe_ends_it_without_a_word() {
@@ -376,6 +377,7 @@ fn a_full_disk_is_told_as_any_other_error() {
         "wait-change frames --since 0",
         "watch --lines",
         "watch --json",
+        "wake frames",
         "completions zsh",
         "--help",
     ];

@@ -19,14 +19,14 @@ tests![
 ];
 
 const WATCH: &str = "watch --interval 10ms";
-/// What begins and ends a screen of `watch`: an update that terminals show at once.
+/// What begins and ends a screen of `watch` and `top`: an update that terminals show at once.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 /// What ends the use of the whole screen, and shows the cursor.
 const GIVE_BACK: [&str; 2] = ["\x1b[?1049l", "\x1b[?25h"];
 
 /// The lines of the last whole screen.
-fn screen(shown: &str) -> Option<Vec<String>> {
+pub(super) fn screen(shown: &str) -> Option<Vec<String>> {
     let (before, _) = shown.rsplit_once(END)?;
     let (_, screen) = before.rsplit_once(BEGIN)?;
     let mut text = String::new();

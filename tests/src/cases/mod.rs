@@ -14,6 +14,8 @@ mod charge;
 mod command;
 mod command_lock;
 mod command_terminal;
+mod command_top;
+mod command_words;
 mod compat;
 mod compat_segments;
 mod condvar;
@@ -180,6 +182,8 @@ pub(crate) const ALL: &[&[Test]] = &[
     command::TESTS,
     command_lock::TESTS,
     command_terminal::TESTS,
+    command_words::TESTS,
+    command_top::TESTS,
     module::TESTS,
     faults::TESTS,
     faults_of_segments::TESTS,

@@ -20,6 +20,8 @@ macro_rules! scripts {
         tests![
             $($script needs [Python] within 120,)+
             a_million_integers_are_shared needs [Python, ModuleFile] within 240,
+            python_and_the_command_wake_one_another needs [Python, ShmdevCommand] within 120,
+            a_mutex_tells_that_its_owner_was_killed needs [Python, CCompiler] within 240,
         ];
     };
 }
@@ -43,6 +45,21 @@ fn a_million_integers_are_shared() {
     run(
         "a_million_integers_are_shared",
         include_str!("../../python/a_million_integers_are_shared.py"),
+    );
+}
+
+fn python_and_the_command_wake_one_another() {
+    run(
+        "python_and_the_command_wake_one_another",
+        include_str!("../../python/python_and_the_command_wake_one_another.py"),
+    );
+}
+
+/// It takes a library that comes with the compiler.
+fn a_mutex_tells_that_its_owner_was_killed() {
+    run(
+        "a_mutex_tells_that_its_owner_was_killed",
+        include_str!("../../python/a_mutex_tells_that_its_owner_was_killed.py"),
     );
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 
 /*
- * What client.c needs of a C library, for building it in 32 bits (x86) where there is none: the system calls, by
- * `int $0x80`, and a few functions. Not a part of the example.
+ * What the examples need of a C library, for building it in 32 bits (x86) where there is none: the system calls, by
+ * `int $0x80`, and a few functions. Not a part of the examples.
  */
 
 #ifndef FREESTANDING_H
@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include <asm/errno.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
@@ -20,12 +21,12 @@
 
 #define MAP_FAILED ((void *)-1)
 
-static int errno_is;
+static int errno;
 
 static long check(long result)
 {
 	if (result < 0 && result > -4096) {
-		errno_is = (int)-result;
+		errno = (int)-result;
 		return -1;
 	}
 	return result;
@@ -44,7 +45,7 @@ static int open(const char *path, int flags)
 	return (int)call(__NR_open, (long)path, flags, 0);
 }
 
-static int close(int fd)
+__attribute__((unused)) static int close(int fd)
 {
 	return (int)call(__NR_close, fd, 0, 0);
 }
@@ -54,7 +55,7 @@ static int ioctl(int fd, unsigned long command, void *argument)
 	return (int)call(__NR_ioctl, fd, (long)command, (long)argument);
 }
 
-static long read(int fd, void *buf, size_t len)
+__attribute__((unused)) static long read(int fd, void *buf, size_t len)
 {
 	return call(__NR_read, fd, (long)buf, (long)len);
 }
@@ -67,7 +68,7 @@ static void *mmap(void *address, size_t len, int prot, int flags, int fd, long o
 	return (void *)call(__NR_mmap, (long)arguments, 0, 0);
 }
 
-static int munmap(void *address, size_t len)
+__attribute__((unused)) static int munmap(void *address, size_t len)
 {
 	return (int)call(__NR_munmap, (long)address, (long)len, 0);
 }
@@ -127,7 +128,7 @@ static void perror(const char *what)
 {
 	char digits[12];
 	char *at = digits + sizeof(digits) - 1;
-	int left = errno_is;
+	int left = errno;
 
 	*at = 0;
 	do

@@ -227,6 +227,6 @@ mod tests {
             told(Errno::ENOENT),
             "read /x/ranges: is debugfs mounted? mount -t debugfs none /sys/kernel/debug (ENOENT)"
         );
-        assert_eq!(told(Errno::EIO), "read /x/ranges: Input/output error (EIO)");
+        assert_eq!(told(Errno::EIO), "read /x/ranges: I/O error (EIO)");
     }
 }

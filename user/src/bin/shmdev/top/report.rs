@@ -227,15 +227,14 @@ mod tests {
         assert_eq!(
             table(&seen()).join("\n"),
             "\
-PID  COMMAND  SEGMENT        WAITS FOR                TIME  HELD BY
- 90  viewer   frames         read 0:4K               1m30s  812 camera
- 60  -        frames         write 4095:905          1m00s  812 camera
- 50  -        frames         write 4999:1            50.0s  behind 60
- 45  -        frames         word 64 = 0x8000004d    45.0s  7, 812 camera
- 40  -        frames         word 68 = 0x40000000    40.0s  owner died
- 35  -        frames         word 72 = 0             35.0s  free
- 30  -        (anonymous) 9  word 8                  30.0s  -"
-                .replace("   1m", "  1m")
+PID  COMMAND  SEGMENT        WAITS FOR              TIME  HELD BY
+ 90  viewer   frames         read 0:4K             1m30s  812 camera
+ 60  -        frames         write 4095:905        1m00s  812 camera
+ 50  -        frames         write 4999:1          50.0s  behind 60
+ 45  -        frames         word 64 = 0x8000004d  45.0s  7, 812 camera
+ 40  -        frames         word 68 = 0x40000000  40.0s  owner died
+ 35  -        frames         word 72 = 0           35.0s  free
+ 30  -        (anonymous) 9  word 8                30.0s  -"
         );
     }
 
