@@ -157,7 +157,7 @@ fn a_waiter_for_a_lock_word_is_shown_with_the_processes_of_its_token() {
     let handle = Handle::creating("frames", 4096);
     let mapping = handle.window(0, PAGE);
     let word = mapping.u32(64);
-    let ready = Gate::new();
+    let (ready, go) = (Gate::new(), Gate::new());
     let owner = Process::fork(|| {
         let own = Handle::of("frames");
         word.store(own.info().unwrap().token, Ordering::SeqCst);
@@ -166,7 +166,7 @@ fn a_waiter_for_a_lock_word_is_shown_with_the_processes_of_its_token() {
             ready.open();
             park();
         });
-        park();
+        go.pass();
     });
     ready.pass();
     let token = word.load(Ordering::SeqCst);
@@ -196,7 +196,9 @@ fn a_waiter_for_a_lock_word_is_shown_with_the_processes_of_its_token() {
     // One that nobody has any more.
     word.store(foreign, Ordering::SeqCst);
     assert_eq!(only("-", foreign.to_string()), 1);
-    drop((waiter, owner));
+    go.open();
+    owner.join();
+    drop(waiter);
     remove("frames");
     remove("other");
 }
@@ -240,25 +242,31 @@ fn a_word_whose_owner_died_or_that_is_free_says_so() {
 }
 
 fn waiters_of_other_namespaces_are_shown_without_their_words() {
-    let ready = Gate::new();
+    let (ready, go) = (Gate::new(), Gate::new());
     let child = in_ipc_namespace(|| {
         let handle = Handle::creating("inside", 100);
         handle.begin(ACCESS_WRITE, 0, 1, 0).unwrap();
-        let waiter = Process::fork(|| Handle::of("inside").wait_on(0, 0, DEADLINE_NEVER).unwrap());
-        until("it waits", || handle.stat().unwrap().sleepers == 1);
+        // A segment that has the same number in each namespace.
+        let own = Handle::rw();
+        let waiter = Process::fork(|| Handle::rw().wait_on(0, 0, DEADLINE_NEVER).unwrap());
+        until("it waits", || own.stat().unwrap().sleepers == 1);
+        let asks = Process::fork(|| {
+            let other = Handle::of("inside");
+            other.begin(ACCESS_READ, 0, 100, DEADLINE_NEVER).unwrap();
+        });
+        until("it waits", || handle.stat().unwrap().waiters == 1);
         ready.open();
-        waiter.join();
+        go.pass();
+        drop((waiter, asks));
     });
     ready.pass();
-    // One of the same name and offset, in which a word is something else.
-    let own = Handle::creating("inside", 100);
-    let [row] = &rows("top inside")[..] else {
-        panic!("not one")
-    };
-    assert!(row.ends_with(" inside word 0 -"), "{row}");
-    drop(own);
-    remove("inside");
-    drop(child);
+    let rows = rows("top");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows[0].ends_with(" (default) word 0 -"), "{rows:?}");
+    let holder = format!(" inside read 0:100 {}", called(child.pid()));
+    assert!(rows[1].ends_with(&holder), "{rows:?}");
+    go.open();
+    child.join();
     until("the namespace is gone", || usage() == (0, 0));
 }
 
