@@ -92,14 +92,15 @@ fn a_waiter_for_a_range_is_shown_with_who_holds_it() {
     let other = Process::fork(|| {
         let handle = Handle::of("frames");
         handle.begin(ACCESS_READ, 4096, 10, 0).unwrap();
+        handle.begin(ACCESS_WRITE, 20_000, 10, 0).unwrap();
         ready.open();
         park();
     });
     ready.pass();
-    let first = asks(&handle, ACCESS_READ, 149, 1);
+    let first = asks(&handle, ACCESS_READ, 149, 4000);
     let second = asks(&handle, ACCESS_WRITE, 0, 8192);
     let expected = [
-        format!("{} frames read 149:1 {}", called(first.pid()), me()),
+        format!("{} frames read 149:4000 {}", called(first.pid()), me()),
         format!(
             "{} frames write 0:8K {}",
             called(second.pid()),
