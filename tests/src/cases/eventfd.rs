@@ -122,7 +122,7 @@ fn several_eventfds_and_words_are_kept_apart() {
     handle.eventfd_add(Some(4), fd(&b)).unwrap();
     other.eventfd_add(Some(4), fd(&c)).unwrap();
     other.eventfd_add(None, fd(&c)).unwrap();
-    let counts = || [&a, &b, &c].map(|event| drain(event));
+    let counts = || [&a, &b, &c].map(drain);
     handle.wake(0, 1).unwrap();
     assert_eq!(counts(), [1, 0, 0]);
     handle.wake(4, 1).unwrap();
