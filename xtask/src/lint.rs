@@ -46,6 +46,7 @@ pub fn run(ctx: &Ctx) -> Result<ExitCode> {
         "--quiet",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "-D",
         "warnings",
