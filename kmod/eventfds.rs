@@ -105,8 +105,8 @@ impl Eventfds {
             number,
         };
         table.eventfds.insert(reservation.into_node(place, eventfd));
-        drop(table);
-        // Before the caller looks at the word, see `signal`.
+        // Under the lock: whoever is counted is there, and whoever is there is counted. Before the
+        // caller looks at the word, see `signal`.
         self.count.fetch_add(1u32, Full);
         Ok(())
     }
@@ -150,20 +150,29 @@ impl Eventfds {
         if self.count.load(Relaxed) == 0 {
             return;
         }
-        let first = Place {
+        let mut next = Place {
             event,
             token: 0,
             number: 0,
         };
-        let mut table = self.table.lock();
-        let mut next = table.eventfds.cursor_lower_bound_mut(&first);
-        while let Some(cursor) = next {
-            let (place, eventfd) = cursor.current();
+        let mut end = None;
+        loop {
+            // One at a time, for there may be many who wait for it.
+            let table = self.table.lock();
+            // Those that were added since need no signal.
+            let end = *end.get_or_insert(table.number);
+            let Some(cursor) = table.eventfds.cursor_lower_bound(&next) else {
+                break;
+            };
+            let (&place, eventfd) = cursor.current();
             if place.event != event {
                 break;
             }
-            eventfd.signal();
-            next = cursor.move_next();
+            if place.number < end {
+                eventfd.signal();
+            }
+            next = place;
+            next.number = place.number.saturating_add(1);
         }
     }
 }

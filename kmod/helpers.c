@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
+#include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -29,6 +30,12 @@ void shmdev_smp_mb(void);
 void shmdev_smp_mb(void)
 {
 	smp_mb();
+}
+
+u64 shmdev_random(void);
+u64 shmdev_random(void)
+{
+	return get_random_u64();
 }
 
 /* As futexes order those who wait: 0 to MAX_RT_PRIO are real-time, the first to be woken 0. */

@@ -30,6 +30,7 @@ use crate::{
             Polled, //
         },
         process::Process,
+        random::random,
         trace,
         vma::Mapped, //
     },
@@ -101,6 +102,8 @@ pub(crate) struct Segment {
     /// 1 when it was removed; set under the lock of the namespace.
     removed: Atomic<u32>,
     generation: Generation,
+    /// A random number, which tells nobody where this lies in memory.
+    key: u64,
     /// How many tasks wait on words.
     sleepers: Atomic<u32>,
     /// How many robust words all handles have.
@@ -163,6 +166,7 @@ impl Segment {
                 handles: Atomic::new(0),
                 removed: Atomic::new(0),
                 generation: Generation::new(),
+                key: random(),
                 sleepers: Atomic::new(0),
                 robust_words: Atomic::new(0),
                 eventfds <- Eventfds::new(),
@@ -326,6 +330,11 @@ impl Segment {
 
     pub(crate) fn eventfds(&self) -> &Eventfds {
         &self.eventfds
+    }
+
+    /// A number that no other segment has: of 64 random bits.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
     }
 
     /// A task begins to wait on words.

@@ -136,6 +136,7 @@ fn words(device: &Device, lines: &SeqFile) {
                 waiter.sleeper().pid(),
                 now.saturating_sub(waiter.since_ns).max(0) / 1_000_000
             );
+            !is_full(lines)
         });
         !is_full(lines)
     });

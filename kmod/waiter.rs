@@ -5,22 +5,25 @@
 use crate::{
     missing::{
         clock,
-        gfp::GFP_MAY_FAIL,
         park::{
             Priority,
             Sleeper, //
+        },
+        queue::{
+            Entry,
+            Queue, //
         }, //
     },
     segment::Segment, //
 };
-use core::num::NonZeroU32;
+use core::{
+    cell::Cell,
+    num::NonZeroU32, //
+};
 use kernel::{
     list::{
-        impl_list_arc_safe,
-        impl_list_item,
         List,
-        ListArc,
-        ListLinks, //
+        ListArc, //
     },
     prelude::*,
     sync::{
@@ -36,15 +39,15 @@ use kernel::{
 /// Names a word of a segment, for as long as anybody waits on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word {
-    /// The segment's address, which is its own until then.
-    segment: usize,
+    /// The segment's, which nobody else has.
+    key: u64,
     offset: u64,
 }
 
 impl Word {
     pub(crate) fn new(segment: &Segment, offset: u64) -> Self {
         Self {
-            segment: core::ptr::from_ref(segment).addr(),
+            key: segment.key(),
             offset,
         }
     }
@@ -52,14 +55,14 @@ impl Word {
     /// Spreads words (Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section
     /// 6.4).
     pub(crate) fn hash(self) -> u64 {
-        (self.segment as u64 ^ self.offset.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (self.key ^ self.offset.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
 /// A task's place in the queue of a word. A task that waits on several words has one for each.
-#[pin_data]
 pub(crate) struct Waiter {
-    segment: usize,
+    /// That of the segment.
+    key: u64,
     /// Changed while it stands in no queue.
     offset: Atomic<u64>,
     priority: Priority,
@@ -68,21 +71,11 @@ pub(crate) struct Waiter {
     /// That of the first of the task's words is the one that sleeps.
     sleeper: Sleeper,
     /// The first, in all others.
-    first: Option<Arc<Waiter>>,
+    first: Option<Arc<Entry<Self>>>,
     /// The token of the handle through which it waits.
     pub(crate) token: u32,
     /// Since when: CLOCK_MONOTONIC, in nanoseconds.
     pub(crate) since_ns: i64,
-    #[pin]
-    links: ListLinks,
-}
-
-impl_list_arc_safe! {
-    impl ListArcSafe<0> for Waiter { untracked; }
-}
-
-impl_list_item! {
-    impl ListItem<0> for Waiter { using ListLinks { self.links }; }
 }
 
 impl Waiter {
@@ -91,30 +84,26 @@ impl Waiter {
     pub(crate) fn current(
         word: Word,
         index: NonZeroU32,
-        first: Option<Arc<Self>>,
+        first: Option<Arc<Entry<Self>>>,
         token: u32,
-    ) -> Result<ListArc<Self>> {
-        ListArc::pin_init(
-            try_pin_init!(Self {
-                segment: word.segment,
-                offset: Atomic::new(word.offset),
-                priority: Priority::current(),
-                index,
-                sleeper: Sleeper::current(),
-                first,
-                token,
-                since_ns: clock::monotonic_ns(),
-                links <- ListLinks::new(),
-            }? Error),
-            GFP_MAY_FAIL,
-        )
+    ) -> Result<ListArc<Entry<Self>>> {
+        Entry::new(Self {
+            key: word.key,
+            offset: Atomic::new(word.offset),
+            priority: Priority::current(),
+            index,
+            sleeper: Sleeper::current(),
+            first,
+            token,
+            since_ns: clock::monotonic_ns(),
+        })
     }
 
     /// Where it stands, or is about to. Stays so for as long as the lock of that queue is held, if it
     /// stands there then.
     pub(crate) fn word(&self) -> Word {
         Word {
-            segment: self.segment,
+            key: self.key,
             offset: self.offset.load(Relaxed),
         }
     }
@@ -126,8 +115,10 @@ impl Waiter {
 
     /// What wakes the task.
     pub(crate) fn sleeper(&self) -> &Sleeper {
-        let first = self.first.as_deref();
-        &first.unwrap_or(self).sleeper
+        match &self.first {
+            Some(first) => &first.sleeper,
+            None => &self.sleeper,
+        }
     }
 
     /// In bytes.
@@ -136,21 +127,17 @@ impl Waiter {
     }
 }
 
-/// Those who wait on the words of a bucket: real-time tasks in the order of their priority come
-/// first, all others, and those of one priority, in the order of their arrival.
-pub(crate) struct Queue(List<Waiter>);
-
-/// What [`Queue::take`] took out of a queue. Nothing is woken, moved or freed while the queue is
+/// What [`Waiters::take`] took out of a queue. Nothing is woken, moved or freed while the queue is
 /// locked.
 pub(crate) struct Taken {
     /// Claimed, to be woken.
-    woken: List<Waiter>,
+    woken: List<Entry<Waiter>>,
     /// How many.
     pub(crate) count: u32,
     /// To be put in another queue.
-    moving: List<Waiter>,
+    moving: List<Entry<Waiter>>,
     /// They wait no more, and were about to go themselves.
-    gone: List<Waiter>,
+    gone: List<Entry<Waiter>>,
 }
 
 impl Taken {
@@ -171,57 +158,44 @@ impl Taken {
     }
 }
 
-impl Queue {
+/// Those who wait on the words of a bucket: real-time tasks in the order of their priority come
+/// first, all others, and those of one priority, in the order of their arrival.
+pub(crate) struct Waiters(Queue<Waiter>);
+
+impl Waiters {
     pub(crate) fn new() -> Self {
-        Self(List::new())
+        Self(Queue::new())
     }
 
     /// Adds one in its place.
-    pub(crate) fn add(&mut self, waiter: ListArc<Waiter>) {
-        let mut cursor = self.0.cursor_back();
-        // Only those who wait with a real-time priority have to look for theirs.
-        if cursor
-            .peek_prev()
-            .is_some_and(|last| last.priority > waiter.priority)
-        {
-            cursor = self.0.cursor_front();
-            while cursor
-                .peek_next()
-                .is_some_and(|next| next.priority <= waiter.priority)
-            {
-                cursor.move_next();
-            }
-        }
-        cursor.insert(waiter);
+    pub(crate) fn add(&mut self, waiter: ListArc<Entry<Waiter>>) {
+        let priority = waiter.priority;
+        self.0.insert(waiter, |other| other.priority > priority);
     }
 
     /// Takes out the first of those who wait on `word`: up to `wake` that are to be woken, then up
     /// to `most` that are to wait on the word of the same segment at `to` instead.
     pub(crate) fn take(&mut self, word: Word, wake: u32, to: u64, most: u32, taken: &mut Taken) {
-        let mut moving: u32 = 0;
-        let mut cursor = self.0.cursor_front();
-        while taken.count < wake || moving < most {
-            let Some(next) = cursor.peek_next() else {
-                break;
-            };
-            if next.word() != word {
-                cursor.move_next();
-                continue;
-            }
-            let waiter = next.remove();
-            if taken.count < wake {
-                if waiter.sleeper().claim(waiter.index) {
-                    taken.count = taken.count.saturating_add(1);
-                    taken.woken.push_back(waiter);
-                } else {
-                    taken.gone.push_back(waiter);
-                }
-            } else {
-                moving = moving.saturating_add(1);
+        let (woken, moving) = (Cell::new(0_u32), Cell::new(0_u32));
+        let takes = |waiter: &Waiter| {
+            let more = woken.get() < wake || moving.get() < most;
+            more.then(|| waiter.word() == word)
+        };
+        self.0.take(takes, |waiter| {
+            if waiter.sleeper().claimed().is_some() {
+                taken.gone.push_back(waiter);
+            } else if woken.get() >= wake {
                 waiter.offset.store(to, Relaxed);
                 taken.moving.push_back(waiter);
+                moving.set(moving.get().saturating_add(1));
+            } else if waiter.sleeper().claim(waiter.index) {
+                taken.woken.push_back(waiter);
+                woken.set(woken.get().saturating_add(1));
+            } else {
+                taken.gone.push_back(waiter);
             }
-        }
+        });
+        taken.count = woken.get();
     }
 
     /// Adds those who were taken to be moved here, but for those who wait no more. Returns how many.
@@ -241,22 +215,16 @@ impl Queue {
     }
 
     /// Takes one out, if it is there.
-    pub(crate) fn remove(&mut self, waiter: &Waiter) -> Option<ListArc<Waiter>> {
-        let mut cursor = self.0.cursor_front();
-        while let Some(next) = cursor.peek_next() {
-            if core::ptr::eq(&raw const *next, waiter) {
-                return Some(next.remove());
-            }
-            cursor.move_next();
-        }
-        None
+    pub(crate) fn remove(&mut self, waiter: &Entry<Waiter>) -> Option<ListArc<Entry<Waiter>>> {
+        self.0.remove(waiter)
     }
 
     /// Those who wait on words of a segment.
-    pub(crate) fn of(&self, segment: &Segment) -> impl Iterator<Item = ArcBorrow<'_, Waiter>> {
-        let segment = core::ptr::from_ref(segment).addr();
-        self.0
-            .iter()
-            .filter(move |waiter| waiter.segment == segment)
+    pub(crate) fn of(
+        &self,
+        segment: &Segment,
+    ) -> impl Iterator<Item = ArcBorrow<'_, Entry<Waiter>>> {
+        let key = segment.key();
+        self.0.iter().filter(move |waiter| waiter.key == key)
     }
 }

@@ -25,14 +25,15 @@ use crate::{
             Wake, //
         },
         process::current_is_being_killed,
+        queue::Entry,
         trace, //
     },
     segment::Segment,
     uapi::WaitWord,
     waiter::{
-        Queue,
         Taken,
         Waiter,
+        Waiters,
         Word, //
     }, //
 };
@@ -67,7 +68,7 @@ const GAVE_UP: NonZeroU32 = NonZeroU32::MAX;
 #[pin_data]
 struct Bucket {
     #[pin]
-    queue: SpinLock<Queue>,
+    queue: SpinLock<Waiters>,
     /// Held while waiters who were taken out of a queue are on their way to this one.
     #[pin]
     arrivals: SpinLock<()>,
@@ -78,7 +79,7 @@ struct Bucket {
 /// Who waits on which word, of all segments.
 pub(crate) struct Words {
     /// A power of two of them.
-    buckets: KVec<Pin<KBox<Bucket>>>,
+    buckets: KVVec<Pin<KBox<Bucket>>>,
     /// How many bits of a hash do not say which.
     shift: u32,
 }
@@ -91,11 +92,11 @@ impl Words {
             .checked_mul(BUCKETS_PER_CPU)
             .and_then(usize::checked_next_power_of_two)
             .ok_or(ENOMEM)?;
-        let mut buckets = KVec::with_capacity(count, GFP_KERNEL)?;
+        let mut buckets = KVVec::with_capacity(count, GFP_KERNEL)?;
         for _ in 0..count {
             let bucket = KBox::pin_init(
                 pin_init!(Bucket {
-                    queue <- new_spinlock!(Queue::new(), "shmdev::Bucket::queue"),
+                    queue <- new_spinlock!(Waiters::new(), "shmdev::Bucket::queue"),
                     arrivals <- new_spinlock!((), "shmdev::Bucket::arrivals"),
                     arriving: Atomic::new(0),
                 }),
@@ -120,8 +121,8 @@ impl Words {
     /// expected when it begins. They lie within the segment. `then` is called when no wake-up would be
     /// missed any more, also if it will not sleep. Returns the index of the word that was woken.
     ///
-    /// Fails with `EAGAIN` if one is something else, with `EINVAL` if it is not within the segment any
-    /// more, with `ETIMEDOUT` and `ERESTARTSYS`; and with `ENOMEM`, without calling `then`.
+    /// Fails with `EAGAIN` if one is something else, with `ETIMEDOUT` and `ERESTARTSYS`; and, without
+    /// calling `then`, with `EINVAL` if one is not within the segment any more, and with `ENOMEM`.
     pub(crate) fn wait(
         &self,
         segment: &Segment,
@@ -133,7 +134,9 @@ impl Words {
         let mut waiters = List::new();
         let waiting = Waiting::new(self, segment, token, words, &mut waiters)?;
         let joined = waiting.join(words, waiters);
-        then();
+        if joined != Err(EINVAL) {
+            then();
+        }
         let woken = waiting.sleep(joined, deadline);
         waiting.trace(token, woken);
         let index = woken?;
@@ -185,6 +188,7 @@ impl Words {
         let target = self.bucket(Word::new(segment, to))?;
         let memory = segment.in_use();
         let mut taken = Taken::new();
+        drop(source.await_arrivals());
         let arriving = target.announce_arrivals();
         let mut queue = source.queue.lock();
         if memory.word(from).ok_or(EINVAL)?.load(Relaxed) != expected {
@@ -203,17 +207,16 @@ impl Words {
         Ok(count)
     }
 
-    /// Calls `show` for each who waits on a word of the segment.
-    pub(crate) fn for_each_of(&self, segment: &Segment, mut show: impl FnMut(&Waiter)) {
+    /// Calls `show` for each who waits on a word of the segment, until it returns `false`.
+    pub(crate) fn for_each_of(&self, segment: &Segment, mut show: impl FnMut(&Waiter) -> bool) {
         if segment.sleepers() == 0 {
             return;
         }
         for bucket in self.buckets.iter() {
-            bucket
-                .queue
-                .lock()
-                .of(segment)
-                .for_each(|waiter| show(&waiter));
+            let queue = bucket.queue.lock();
+            if !queue.of(segment).all(|waiter| show(&waiter)) {
+                return;
+            }
         }
     }
 }
@@ -252,8 +255,8 @@ impl Drop for Arrivals<'_> {
 struct Waiting<'a> {
     words: &'a Words,
     segment: &'a Segment,
-    first: Arc<Waiter>,
-    others: KVec<Arc<Waiter>>,
+    first: Arc<Entry<Waiter>>,
+    others: KVec<Arc<Entry<Waiter>>>,
 }
 
 impl<'a> Waiting<'a> {
@@ -263,7 +266,7 @@ impl<'a> Waiting<'a> {
         segment: &'a Segment,
         token: u32,
         words: &[WaitWord],
-        waiters: &mut List<Waiter>,
+        waiters: &mut List<Entry<Waiter>>,
     ) -> Result<Self> {
         let (one, more) = words.split_first().ok_or(EINVAL)?;
         let new = |word: &WaitWord, index, first| {
@@ -288,13 +291,13 @@ impl<'a> Waiting<'a> {
         })
     }
 
-    fn waiters(&self) -> impl Iterator<Item = &Arc<Waiter>> {
+    fn waiters(&self) -> impl Iterator<Item = &Arc<Entry<Waiter>>> {
         Iterator::chain(core::iter::once(&self.first), self.others.iter())
     }
 
     /// Takes its places, if all words are as expected. Fails with `EAGAIN` and `EINVAL` as
     /// [`Words::wait`] does.
-    fn join(&self, words: &[WaitWord], waiters: List<Waiter>) -> Result {
+    fn join(&self, words: &[WaitWord], waiters: List<Entry<Waiter>>) -> Result {
         // Else it could be resized between this and adding the waiter. It is not kept while the task
         // sleeps, for then it could not shrink.
         let memory = self.segment.in_use();
@@ -335,7 +338,7 @@ impl<'a> Waiting<'a> {
     }
 
     /// Takes a waiter out of its queue, if it is in one.
-    fn leave(&self, waiter: &Waiter) {
+    fn leave(&self, waiter: &Entry<Waiter>) {
         loop {
             let word = waiter.word();
             let Ok(bucket) = self.words.bucket(word) else {

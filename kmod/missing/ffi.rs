@@ -34,6 +34,7 @@ unsafe extern "C" {
     pub(super) fn shmdev_read_implies_exec() -> bool;
     pub(super) fn shmdev_iocb_append(iocb: *const bindings::kiocb) -> bool;
     pub(super) fn shmdev_smp_mb();
+    pub(super) fn shmdev_random() -> u64;
     pub(super) fn shmdev_current_priority() -> u32;
     pub(super) fn shmdev_set_current_state(state: c_uint);
     pub(super) fn shmdev_schedule_until(expires: *mut bindings::ktime_t) -> c_int;

@@ -24,6 +24,8 @@ pub(crate) mod pages;
 pub(crate) mod park;
 pub(crate) mod poll;
 pub(crate) mod process;
+pub(crate) mod queue;
+pub(crate) mod random;
 pub(crate) mod token;
 pub(crate) mod trace;
 pub(crate) mod vma;

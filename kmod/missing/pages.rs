@@ -255,8 +255,8 @@ impl Pages {
         // SAFETY: The piece holds the page of `offset`, so this is within it.
         let word = unsafe { piece.address().add(inside) }.cast::<u32>();
         // SAFETY: With an aligned word's first byte the piece, which `self` keeps, holds all of it. No
-        // reference to its bytes is made anywhere, and what writes to them is atomic, or is user space
-        // and the copying on its behalf, which the kernel's memory model treats as such.
+        // reference to its bytes is made anywhere. Else it is written to by user space, by copying on
+        // its behalf, and by `zero`: the kernel's memory model takes these for accesses to each byte.
         Some(unsafe { Atomic::from_ptr(word) })
     }
 

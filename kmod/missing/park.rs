@@ -7,6 +7,7 @@ use super::ffi;
 use core::num::NonZeroU32;
 use kernel::{
     bindings,
+    ffi::c_uint,
     sync::{
         aref::ARef,
         atomic::{
@@ -56,6 +57,9 @@ pub(crate) enum Wake {
     /// The deadline was reached.
     Deadline,
 }
+
+/// Signals end the sleep. To suspend the machine does not.
+const SLEEPING: c_uint = bindings::TASK_INTERRUPTIBLE | bindings::TASK_FREEZABLE;
 
 /// A task that sleeps, or is about to, until it is claimed: once, by whoever comes first.
 pub(crate) struct Sleeper {
@@ -107,7 +111,7 @@ impl Sleeper {
         let wake = loop {
             // SAFETY: The state is one that a task may sleep in. The state is set before the claim
             // is looked at, so a `wake` after the look makes the task runnable again.
-            unsafe { ffi::shmdev_set_current_state(bindings::TASK_INTERRUPTIBLE) };
+            unsafe { ffi::shmdev_set_current_state(SLEEPING) };
             if self.claimed().is_some() {
                 break Wake::Claimed;
             }

@@ -3,18 +3,18 @@
 //! Eventfds that the kernel signals: for whom, how often, and until when.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::refused;
+use super::{EndOf, refused};
 use crate::harness::tests;
 use crate::sys::poll::{Epoll, LONG_MS, is_readable};
-use crate::sys::process::{park, until};
+use crate::sys::process::{End, park, until};
 use crate::sys::segments::remove;
 use crate::sys::uring::Uring;
 use crate::sys::words::{drain, eventfd, fill, wait, wake};
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, EVENTFD_GENERATION, EVENTFDS_MAX, Errno, Eventfd, Gate,
-    Handle, IOC_EVENTFD_ADD, PAGE, Process, SIZE, THIS, file,
+    Handle, IOC_EVENTFD_ADD, PAGE, Process, SIZE, THIS, file, signal,
 };
 
 tests![
@@ -33,6 +33,8 @@ tests![
     io_uring_waits_for_wake_ups_and_for_generations,
     an_eventfd_of_another_process_is_signalled,
     who_adds_one_and_then_looks_misses_nothing within 120,
+    none_is_missed_while_another_comes_and_goes within 120,
+    a_wake_up_that_is_passed_on_is_signalled,
 ];
 
 fn fd(eventfd: &OwnedFd) -> i32 {
@@ -367,4 +369,53 @@ fn who_adds_one_and_then_looks_misses_nothing() {
         handle.eventfd_del(Some(0), fd(&event)).unwrap();
     }
     process.join();
+}
+
+/// Two threads with one handle, one of which removes what the other has just added, while a third wakes.
+fn none_is_missed_while_another_comes_and_goes() {
+    const WAKES: u64 = 20_000;
+    let (handle, lasting) = (Handle::rw(), Handle::rw());
+    let [coming, there] = [eventfd(), eventfd()];
+    lasting.eventfd_add(Some(0), fd(&there)).unwrap();
+    let stop = AtomicBool::new(false);
+    let mut signals = 0;
+    std::thread::scope(|scope| {
+        let _end = EndOf(&stop);
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                match handle.eventfd_add(Some(4), fd(&coming)) {
+                    Ok(()) | Err(Errno::ENOSPC) => (),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                match handle.eventfd_del(Some(4), fd(&coming)) {
+                    Ok(()) | Err(Errno::ENOENT) => (),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        for _ in 0..WAKES {
+            lasting.wake(0, 1).unwrap();
+            signals += drain(&there);
+        }
+    });
+    assert_eq!(signals, WAKES);
+}
+
+fn a_wake_up_that_is_passed_on_is_signalled() {
+    let (handle, event) = (Handle::rw(), eventfd());
+    handle.pwrite(&[0; 4], 0).unwrap();
+    handle.eventfd_add(Some(0), fd(&event)).unwrap();
+    signal::run_on_the_first_processor();
+    let process = Process::fork(|| Handle::rw().wait_on(0, 0, DEADLINE_NEVER).unwrap());
+    until("it waits", || process.sleeps_in(libc::SYS_ioctl));
+    signal::keep_the_processor(|| {
+        assert_eq!(handle.wake(0, 1), Ok(1));
+        process.signal(libc::SIGKILL);
+    });
+    assert_eq!(process.wait(), End::Signal(libc::SIGKILL));
+    assert_eq!(drain(&event), 2);
 }

@@ -15,6 +15,7 @@ tests![
     who_was_moved_can_be_moved_on_and_back,
     a_wait_that_was_moved_ends_by_deadline_signal_and_death,
     who_waits_on_many_words_can_be_moved_on_one,
+    who_was_woken_elsewhere_takes_nobodys_place,
     real_time_tasks_are_moved_to_the_front,
     requeue_refuses_what_it_cannot_do,
 ];
@@ -110,6 +111,26 @@ fn who_waits_on_many_words_can_be_moved_on_one() {
         assert_eq!(handle.wake(woken_by, 1), Ok(1));
         process.join();
         assert!([0, 64, 128].iter().all(|&offset| handle.wake(offset, 1) == Ok(0)));
+    }
+}
+
+/// He has not run yet, and stands in both queues.
+fn who_was_woken_elsewhere_takes_nobodys_place() {
+    let handle = zeroed();
+    signal::run_on_the_first_processor();
+    for moves in [false, true] {
+        let many = waiter_on(&[0, 64], 1);
+        let other = waiter(0);
+        signal::keep_the_processor(|| {
+            assert_eq!(handle.wake(64, 1), Ok(1));
+            if moves {
+                assert_eq!(handle.requeue(0, 0, 0, 128, 1), Ok(1));
+                assert_eq!(handle.wake(128, 1), Ok(1));
+            } else {
+                assert_eq!(handle.wake(0, 1), Ok(1));
+            }
+        });
+        [many, other].into_iter().for_each(Process::join);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use super::model::Random;
-use super::waiters::{nobody_sleeps, zeroed};
+use super::waiters::{nobody_sleeps, waiter, zeroed};
 use super::{debugfs, refused};
 use crate::harness::tests;
 use crate::sys::process::until;
@@ -22,6 +22,15 @@ fn wait_somehow(handle: &Handle, random: &mut Random, offset: u64, deadline: u64
         0 => handle.wait_on_any(&[(offset, 0), (8192, 0)], deadline).map(drop),
         _ => handle.wait_on(offset, 0, deadline),
     }
+}
+
+/// With one who waits, for else the places are not shown.
+#[track_caller]
+fn no_place_is_left() {
+    let one = waiter(512);
+    let text = debugfs::text("words");
+    assert_eq!(text.lines().count(), 2, "{text}");
+    one.kill();
 }
 
 /// Waiters that give up soon and come again; two that move them to and fro; and one that wakes at the one word and
@@ -73,11 +82,7 @@ fn nobody_is_lost_while_others_move_and_wake_them() {
     });
     waiters.into_iter().chain(movers).for_each(Process::join);
     nobody_sleeps(&handle);
-    assert_eq!(
-        debugfs::text("words").lines().count(),
-        1,
-        "a place is left in a queue"
-    );
+    no_place_is_left();
 }
 
 /// One moves all from the first word to the second while another wakes all at the first, and then at the second.
@@ -156,9 +161,5 @@ fn who_gives_up_while_being_moved_leaves_no_place() {
         handle.requeue(0, 0, 0, 4096, 100).unwrap();
     }
     waiter.join();
-    assert_eq!(
-        debugfs::text("words").lines().count(),
-        1,
-        "a place is left in a queue"
-    );
+    no_place_is_left();
 }

@@ -364,22 +364,21 @@ fn any_value_may_be_in_the_word() {
     }
 }
 
+/// As those do who come to wait, and go: the mark is made in between.
 fn who_changes_the_word_on_and_on_delays_nobody() {
     let mapping = zeroed();
     let word = mapping.u32(OFFSET as usize);
     let shared = Region::shared(PAGE);
-    let (current, end) = (shared.u32(0), shared.u32(4));
+    let end = shared.u32(0);
     let hostile = Process::fork(|| {
         while end.load(Ordering::SeqCst) == 0 {
-            let owner = current.load(Ordering::Relaxed);
-            for bits in [WORD_WAITERS, 0] {
-                word.store(owner | bits, Ordering::Relaxed);
-            }
+            word.fetch_xor(WORD_WAITERS, Ordering::Relaxed);
         }
     });
-    for _ in 0..30 {
-        let process = owner(|handle, _| current.store(token(handle), Ordering::SeqCst));
-        process.kill();
+    for _ in 0..50 {
+        word.store(0, Ordering::SeqCst);
+        owner(|handle, word| _ = word.fetch_or(token(handle), Ordering::SeqCst)).kill();
+        assert_eq!(word.load(Ordering::SeqCst) & !WORD_WAITERS, WORD_OWNER_DIED);
     }
     end.store(1, Ordering::SeqCst);
     hostile.join();
