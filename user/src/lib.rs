@@ -37,7 +37,8 @@
 //! - [`ring`]: channels of records between processes, that survive whoever dies.
 //! - [`Segment::restrict`] narrows a handle that is passed on; `Segment::try_from` takes one that was.
 //!
-//! With the feature `tokio`, `Segment::changed` and `ring::Receiver::recv_async` wait without a thread that sleeps.
+//! With the feature `tokio`, `Segment::changed`, `ring::Receiver::recv_async`, `ring::Sender::send_async`,
+//! `sync::Event::wait_async` and `sync::Semaphore::acquire_async` wait without a thread that sleeps.
 //!
 //! # What is sound, and what is not promised
 //!
@@ -69,6 +70,8 @@ mod memory;
 mod name;
 mod options;
 mod range;
+#[cfg(feature = "tokio")]
+mod readiness;
 mod reopen;
 pub mod ring;
 mod segment;

@@ -28,7 +28,7 @@ fn failure(args: &[&str]) -> (Option<i32>, String) {
 }
 
 /// Enough arguments for each subcommand that uses the device.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 19] = [
     &["info"],
     &["ls"],
     &["create", "frames", "64K"],
@@ -45,6 +45,9 @@ const COMMANDS: [&[&str]; 16] = [
     &["wait"],
     &["wake"],
     &["top"],
+    &["send", "frames"],
+    &["recv", "frames"],
+    &["ring", "frames"],
 ];
 
 #[test]

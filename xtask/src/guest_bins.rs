@@ -24,6 +24,8 @@ pub struct GuestBins {
     pub shmdev: PathBuf,
     /// The demo.
     pub demo: PathBuf,
+    /// The example that waits for several things at once.
+    pub select: PathBuf,
     /// The guest's tests.
     pub tests: PathBuf,
 }
@@ -52,6 +54,7 @@ pub fn build(ctx: &Ctx) -> Result<GuestBins> {
         init: built.join("shmdev-init"),
         shmdev: built.join("shmdev"),
         demo: built.join("examples/demo"),
+        select: built.join("examples/select"),
         tests: built.join("shmdev-tests"),
     })
 }
@@ -70,7 +73,8 @@ fn cargo(workspace: &Path, target: &Path) -> Command {
         "--package",
         "shmdev-tests",
     ]);
-    cargo.args(["--bins", "--example", "demo"]);
+    cargo.args(["--bins", "--example", "demo", "--example", "select"]);
+    cargo.args(["--features", "shmdev/tokio"]);
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",
         rustflags(workspace, env::var_os("CARGO_HOME").map(PathBuf::from)),

@@ -8,11 +8,14 @@
 mod access;
 mod areas;
 mod arguments;
+mod asynchronous;
+mod asynchronous_events;
 mod barrier;
 mod c_client;
 mod charge;
 mod command;
 mod command_lock;
+mod command_ring;
 mod command_terminal;
 mod command_top;
 mod command_words;
@@ -176,11 +179,14 @@ pub(crate) const ALL: &[&[Test]] = &[
     once::TESTS,
     event::TESTS,
     ring::TESTS,
+    asynchronous::TESTS,
+    asynchronous_events::TESTS,
     log::TESTS,
     python::TESTS,
     c_client::TESTS,
     command::TESTS,
     command_lock::TESTS,
+    command_ring::TESTS,
     command_terminal::TESTS,
     command_words::TESTS,
     command_top::TESTS,

@@ -42,6 +42,8 @@ pub(crate) enum Need {
     CCompiler,
     /// The command `shmdev`.
     ShmdevCommand,
+    /// The crate's example `select`.
+    SelectExample,
 }
 
 impl Need {
@@ -106,6 +108,10 @@ impl Need {
             Need::ShmdevCommand => (
                 Path::new("/usr/local/bin/shmdev").exists(),
                 "there is no /usr/local/bin/shmdev",
+            ),
+            Need::SelectExample => (
+                Path::new("/usr/local/bin/shmdev-select").exists(),
+                "there is no /usr/local/bin/shmdev-select",
             ),
             Need::Rmmod => (rmmod_path().is_some(), "there is no rmmod command"),
         };

@@ -71,6 +71,12 @@ impl From<Failure<CallError>> for RingError {
     }
 }
 
+impl From<CallError> for RingError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
 impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -36,6 +36,8 @@
 //! [`RingError::Corrupt`], or deliver bytes that nobody sent, but does nothing worse: positions and lengths are
 //! checked before they are used. What is received is to be believed as much as those are who can write there.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod consumer;
 mod core;
 mod failure;
@@ -45,8 +47,6 @@ mod placed;
 mod position;
 mod producer;
 mod reader;
-#[cfg(feature = "tokio")]
-mod readiness;
 mod receiver;
 mod record;
 mod role;

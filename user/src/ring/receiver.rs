@@ -30,7 +30,7 @@ pub struct Receiver<K: Kind> {
     pub(super) reader: Reader<Placed>,
     /// Before the role, which goes last.
     #[cfg(feature = "tokio")]
-    pub(super) readiness: Option<super::readiness::Readiness>,
+    pub(super) readiness: Option<crate::readiness::Readiness>,
     _role: Role,
     kind: PhantomData<K>,
 }

@@ -27,7 +27,10 @@ use crate::memory;
 /// A process that dies is no sender any more. A child after `fork` makes its own, in an [`Area`](crate::Area) of its own.
 #[derive(Debug)]
 pub struct Sender<K: Kind> {
-    writer: Writer<Placed>,
+    pub(super) writer: Writer<Placed>,
+    /// Before the role, which goes last.
+    #[cfg(feature = "tokio")]
+    pub(super) readiness: Option<crate::readiness::Readiness>,
     _role: Role,
     kind: PhantomData<K>,
 }
@@ -36,6 +39,8 @@ impl<K: Kind> Sender<K> {
     pub(super) fn new(writer: Writer<Placed>, role: Role) -> Self {
         Self {
             writer,
+            #[cfg(feature = "tokio")]
+            readiness: None,
             _role: role,
             kind: PhantomData,
         }

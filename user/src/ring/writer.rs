@@ -4,6 +4,8 @@
 //! records. What it writes, and where, is the producer's business.
 
 use super::core::{Core, announce_others, sleep};
+#[cfg(feature = "tokio")]
+use super::core::{Corrupt, announce};
 use super::failure::Failure;
 use super::layout::WRITERS;
 use super::producer::Producer;
@@ -159,6 +161,37 @@ impl<M: Memory> Writer<M> {
         self.core.memory.write(span.bytes_at(&self.core), bytes);
         self.wrote(span);
         self.end()
+    }
+
+    /// Sends one record if there is room; else says that somebody waits, and returns `false`.
+    #[cfg(feature = "tokio")]
+    pub(super) fn send_or_announce(&mut self, bytes: &[u8]) -> Result<bool, Failure<M::Error>> {
+        self.check_len(bytes.len())?;
+        // Each turn, somebody has just received. That is not so often without there being room, unless somebody changes
+        // the word who should not.
+        for _ in 0..1 << 16 {
+            self.enter(Deadline::Never)?;
+            match self.producer.reserve(&self.core, bytes.len() as u32) {
+                Ok(Some(span)) => {
+                    self.core.memory.write(span.bytes_at(&self.core), bytes);
+                    self.wrote(span);
+                    self.end()?;
+                    return Ok(true);
+                }
+                Ok(None) => {
+                    let seen = self.producer.seen_head();
+                    self.leave()?;
+                    if announce(&self.core.head(), seen) {
+                        return Ok(false);
+                    }
+                }
+                Err(corrupt) => {
+                    self.leave()?;
+                    return Err(corrupt.into());
+                }
+            }
+        }
+        Err(Corrupt("the position up to which records are read does not stand still").into())
     }
 
     /// Sends records, with as few wake-ups as can be, and returns how many it was until the deadline came.

@@ -121,6 +121,12 @@ pub enum BlockedError {
     Call(CallError),
 }
 
+impl From<CallError> for BlockedError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
 impl From<Stop<CallError>> for BlockedError {
     fn from(stop: Stop<CallError>) -> Self {
         match stop {

@@ -12,6 +12,8 @@ use super::{flag, permits};
 use crate::area::{Area, Tended};
 use crate::deadline::Deadline;
 use crate::error::PlaceError;
+#[cfg(feature = "tokio")]
+use crate::readiness;
 use crate::word::Death;
 
 /// Where the word lies, from the start of the object.
@@ -128,6 +130,32 @@ impl Event {
             Reset::Auto => permits::acquire(&self.word(), deadline),
         };
         Ok(waited?)
+    }
+
+    /// As [`wait`](Self::wait), but without a thread that sleeps.
+    ///
+    /// It must be called in a tokio runtime that has I/O enabled. When the future is dropped, it has reset nothing, and
+    /// kept nobody else from being woken. One that has to wait takes a descriptor and one of the handle's
+    /// [eventfds](crate::Segment::add_eventfd) for as long.
+    ///
+    /// # Errors
+    ///
+    /// [`BlockedError::Call`]: there is no descriptor more to be had, or the handle or the segment has as many eventfds
+    /// as it may.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or in one without I/O.
+    #[cfg(feature = "tokio")]
+    pub async fn wait_async(&self) -> Result<(), BlockedError> {
+        let look = || {
+            let ended = match self.reset {
+                Reset::Manual => flag::is_set_or_announce(&self.word()),
+                Reset::Auto => permits::acquire_or_announce(&self.word()),
+            };
+            Ok(ended.then_some(()))
+        };
+        readiness::until(&self.area, self.offset + WORD, &mut None, look).await
     }
 
     /// Whether it is set at this moment.

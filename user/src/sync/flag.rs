@@ -9,6 +9,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+#[cfg(any(test, feature = "tokio"))]
+use super::seam::mark;
 use super::seam::{Stop, Word, sleep_marked};
 use crate::deadline::Deadline;
 use crate::uapi::WORD_WAITERS;
@@ -56,6 +58,20 @@ pub(crate) fn wait<W: Word>(word: &W, deadline: Deadline) -> Result<(), Stop<W::
             return wake_all(word, now).map_err(Stop::Call);
         } else {
             return Ok(());
+        }
+    }
+}
+
+/// Whether it is set; if not, says in the word that somebody waits.
+#[cfg(any(test, feature = "tokio"))]
+pub(crate) fn is_set_or_announce<W: Word>(word: &W) -> bool {
+    loop {
+        let now = word.load(Acquire);
+        if is_set(now) {
+            return true;
+        }
+        if mark(word, now) {
+            return false;
         }
     }
 }

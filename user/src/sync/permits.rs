@@ -12,6 +12,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+#[cfg(any(test, feature = "tokio"))]
+use super::seam::mark;
 use super::seam::{Stop, Word, sleep_marked};
 use crate::deadline::Deadline;
 use crate::uapi::WORD_WAITERS;
@@ -43,6 +45,24 @@ pub(crate) fn acquire<W: Word>(word: &W, deadline: Deadline) -> Result<(), Stop<
                 let _ = word.wake(1);
             }
             return Ok(());
+        }
+    }
+}
+
+/// Takes a permit if there is one; if not, says in the word that somebody waits, and returns `false`.
+///
+/// Who waits so is nobody whom a wake-up is used up for, and looks after each: so unlike one who slept, he owes none to
+/// others.
+#[cfg(any(test, feature = "tokio"))]
+pub(crate) fn acquire_or_announce<W: Word>(word: &W) -> bool {
+    loop {
+        let now = word.load(Relaxed);
+        if count(now) == 0 {
+            if mark(word, now) {
+                return false;
+            }
+        } else if word.compare_exchange(now, now - 1, Acquire, Relaxed).is_ok() {
+            return true;
         }
     }
 }

@@ -65,14 +65,16 @@ pub(crate) fn sleep_marked<W: Word>(word: &W, seen: u32, deadline: Deadline) -> 
     if deadline == Deadline::Now {
         return Err(Stop::Busy);
     }
-    let marked = seen | WORD_WAITERS;
-    if marked != seen {
-        let relaxed = Ordering::Relaxed;
-        if word.compare_exchange(seen, marked, relaxed, relaxed).is_err() {
-            return Ok(false);
-        }
+    if !mark(word, seen) {
+        return Ok(false);
     }
-    sleep(word, marked, deadline)
+    sleep(word, seen | WORD_WAITERS, deadline)
+}
+
+/// Puts WAITERS in the word, so that whoever changes it knows that somebody waits; `false` if it is not `seen` any more.
+pub(crate) fn mark<W: Word>(word: &W, seen: u32) -> bool {
+    let (marked, relaxed) = (seen | WORD_WAITERS, Ordering::Relaxed);
+    marked == seen || word.compare_exchange(seen, marked, relaxed, relaxed).is_ok()
 }
 
 /// Sleeps while the word is `seen`; `false` if it had changed before that.

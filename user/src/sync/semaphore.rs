@@ -14,6 +14,8 @@ use super::seam::{SegmentWord, Word};
 use crate::area::{Area, Tended};
 use crate::deadline::Deadline;
 use crate::error::{PlaceError, PlaceErrorKind};
+#[cfg(feature = "tokio")]
+use crate::readiness;
 use crate::word::Death;
 
 /// Where the word lies, from the start of the object.
@@ -99,6 +101,21 @@ impl Semaphore {
     /// [`BlockedError::TimedOut`], or [`BlockedError::Busy`] with [`Deadline::Now`]; [`BlockedError::Call`].
     pub fn acquire_until(&self, deadline: Deadline) -> Result<(), BlockedError> {
         Ok(permits::acquire(&self.word(), deadline)?)
+    }
+
+    /// As [`acquire`](Self::acquire), but without a thread that sleeps.
+    ///
+    /// As [`Event::wait_async`](super::Event::wait_async) in all else: when the future is dropped, it has taken nothing.
+    ///
+    /// # Errors
+    ///
+    /// # Panics
+    ///
+    /// As [`Event::wait_async`](super::Event::wait_async).
+    #[cfg(feature = "tokio")]
+    pub async fn acquire_async(&self) -> Result<(), BlockedError> {
+        let look = || Ok(permits::acquire_or_announce(&self.word()).then_some(()));
+        readiness::until(&self.area, self.offset + WORD, &mut None, look).await
     }
 
     /// Gives `permits` (V), and wakes as many of those who wait.

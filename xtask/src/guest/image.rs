@@ -140,6 +140,7 @@ fn archive(
     add("/init", 0o755, &programs.init)?;
     add("/usr/local/bin/shmdev", 0o755, &programs.shmdev)?;
     add("/usr/local/bin/shmdev-demo", 0o755, &programs.demo)?;
+    add("/usr/local/bin/shmdev-select", 0o755, &programs.select)?;
     add("/usr/local/bin/shmdev-tests", 0o755, &programs.tests)?;
     archive.file("/lib/shmdev/shmdev.ko", 0o644, module);
     add_modules(ctx, root, kernel, &mut archive)?;

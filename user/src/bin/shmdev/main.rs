@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod accounts;
+mod channel;
 mod child;
 mod create;
 mod dump;
@@ -17,10 +18,13 @@ mod lock;
 mod ls;
 mod parse;
 mod read;
+mod recv;
 mod report;
 mod resize;
+mod ring;
 mod rm;
 mod screen;
+mod send;
 mod set;
 mod stat;
 mod table;
@@ -70,6 +74,8 @@ Examples:
   shmdev wait frames --offset 64 --until 1 && echo ready
   shmdev wake frames --offset 64 --set 1 --all
   shmdev top
+  tail -f log | shmdev send frames --offset 4K
+  shmdev recv frames --offset 4K --follow
   shmdev rm frames
 
 Exit status: 0; 1 when it failed, with a line on standard error that says why; 2 when the command line is wrong; \
@@ -93,6 +99,9 @@ enum Command {
     Wait(wait::Args),
     Wake(wake::Args),
     Top(top::Args),
+    Send(send::Args),
+    Recv(recv::Args),
+    Ring(ring::Args),
     Info(info::Args),
     Completions(generate::Completions),
     Man(generate::Man),
@@ -156,6 +165,9 @@ fn run(node: &Node, command: Command) -> Result<ExitCode> {
         Command::Wait(args) => wait::run(node, &args)?,
         Command::Wake(args) => wake::run(node, &args)?,
         Command::Top(args) => top::run(node, &args)?,
+        Command::Send(args) => send::run(node, &args)?,
+        Command::Recv(args) => recv::run(node, &args)?,
+        Command::Ring(args) => ring::run(node, &args)?,
         Command::Info(args) => info::run(node, &args)?,
         Command::Completions(args) => generate::completions(&args)?,
         Command::Man(args) => generate::man(&args)?,
@@ -220,6 +232,12 @@ mod tests {
             "shmdev wake frames -o 64 --count 3 --set 0xffffffff",
             "shmdev wake --id 3 --all",
             "shmdev top frames other --interval 100ms",
+            "shmdev send frames --offset 4K --size 1M --overwrite --null --timeout 5",
+            "shmdev send --id 3 --many --whole",
+            "shmdev recv frames --count 3 --no-wait",
+            "shmdev recv frames --follow --null --timeout 5",
+            "shmdev recv --whole --no-wait",
+            "shmdev ring frames --many --json",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -247,6 +265,11 @@ mod tests {
             "shmdev wake frames --count 2147483648",
             "shmdev wake frames --count 1 --all",
             "shmdev top --interval 1ms",
+            "shmdev send frames --whole --null",
+            "shmdev recv frames --follow --count 3",
+            "shmdev recv frames --follow --no-wait",
+            "shmdev recv frames --timeout 5 --no-wait",
+            "shmdev recv frames --whole --count 3",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -11,6 +11,7 @@
 //! the words put a sequentially consistent fence, which it knows, beside each: after an access that writes,
 //! before a load.
 
+mod awaiting;
 mod flag;
 mod gathering;
 mod lock_word;
@@ -30,6 +31,7 @@ use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU32, fence};
 use loom::thread::{self, Thread};
 
+use self::awaiting::Eventfd;
 use super::seam::Word;
 use crate::deadline::Deadline;
 use crate::uapi::{WORD_OWNER_DIED, WORD_TOKEN, WORD_WAITERS};
@@ -47,6 +49,8 @@ pub(crate) struct Kernel {
 struct State {
     /// Who sleeps on each word, in order of arrival.
     queues: Vec<VecDeque<Arc<Sleeper>>>,
+    /// Who is signalled with each wake-up on a word: those who await it.
+    eventfds: Vec<(usize, Arc<Eventfd>)>,
     /// Deadlines have come.
     expired: bool,
 }
@@ -71,6 +75,7 @@ impl Kernel {
             values: values.iter().copied().map(AtomicU32::new).collect(),
             state: Mutex::new(State {
                 queues: values.iter().map(|_| VecDeque::new()).collect(),
+                eventfds: Vec::new(),
                 expired: false,
             }),
         })
@@ -110,6 +115,7 @@ impl Kernel {
 
     fn wake(&self, word: usize, count: u32) -> u32 {
         let mut state = self.state.lock().unwrap();
+        awaiting::signal(&state.eventfds, word);
         let mut woken = 0;
         while woken < count {
             let Some(sleeper) = state.queues[word].pop_front() else {
