@@ -42,9 +42,9 @@ pub(crate) fn set<W: Word>(word: &W) -> Result<(), W::Error> {
     wake_all(word, set)
 }
 
-/// Resets it: waits that have not ended go on.
+/// Resets it: waits that have not ended go on. What was done before it was set is seen.
 pub(crate) fn reset<W: Word>(word: &W) {
-    word.fetch_and(!SET, Relaxed);
+    word.fetch_and(!SET, Acquire);
 }
 
 /// Waits until it is set.

@@ -76,7 +76,8 @@ impl<W: Word> Gathering<W> {
                 Err(seen) => now = seen,
             }
         }
-        false
+        // If nobody has come, whatever became of this one, there is nothing to take back.
+        now / ROUND == round
     }
 
     fn wake_all(&self, next: u32) -> Result<(), W::Error> {

@@ -13,9 +13,9 @@
 //! | 16 | size of the whole object |
 //! | 24 | size of the value |
 //!
-//! All zero is an object that nobody has initialised.
+//! An object whose first 8 bytes are zero is one that nobody has initialised: whatever follows is cleared.
 
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -139,7 +139,7 @@ impl Place<'_> {
 
     /// Bytes that are not an object's are told from one that is being initialised.
     fn check_magic(&self) -> Result<(), PlaceError> {
-        match self.get::<u32>(4) {
+        match self.magic() {
             0 | MAGIC => Ok(()),
             _ => Err(self.refused(PlaceErrorKind::NotAnObject, Errno::EEXIST)),
         }
@@ -147,13 +147,14 @@ impl Place<'_> {
 
     fn initialise(&self, word: &SegmentWord<'_>, init: impl FnOnce()) -> Result<(), PlaceError> {
         let doing = Doing::new(word);
-        // One who died over it may have left some; but the state stays.
+        // One who died over it may have left some; but the state stays, and so does a magic number that is there:
+        // others look at it meanwhile, and never see a part of it.
         let mapping = self.area.mapping();
         mapping
-            .fill(0, self.offset + 4, self.layout.size - 4)
+            .fill(0, self.offset + 8, self.layout.size - 8)
             .expect(IN_BOUNDS);
         let layout = self.layout;
-        self.set(4, MAGIC);
+        self.area.word(self.offset + 4).store(MAGIC, Relaxed);
         self.set(8, layout.kind as u16);
         self.set(10, layout.version);
         self.set(12, layout.value_align as u32);
@@ -166,7 +167,7 @@ impl Place<'_> {
     fn check(&self) -> Result<(), PlaceError> {
         let layout = self.layout;
         let kind = match () {
-            () if self.get::<u32>(4) != MAGIC => PlaceErrorKind::NotAnObject,
+            () if self.magic() != MAGIC => PlaceErrorKind::NotAnObject,
             () if self.get::<u16>(8) != layout.kind as u16 => PlaceErrorKind::OtherKind,
             () if self.get::<u16>(10) != layout.version => PlaceErrorKind::OtherVersion,
             () if self.get::<u32>(12) != layout.value_align as u32
@@ -178,6 +179,10 @@ impl Place<'_> {
             () => return Ok(()),
         };
         Err(self.refused(kind, Errno::EEXIST))
+    }
+
+    fn magic(&self) -> u32 {
+        self.area.word(self.offset + 4).load(Relaxed)
     }
 
     fn get<T: FromBytes + IntoBytes>(&self, field: usize) -> T {

@@ -67,12 +67,21 @@ pub(crate) fn acquire_or_announce<W: Word>(word: &W) -> bool {
     }
 }
 
-/// Gives permits, so that there are at most `limit`; `false` if there would be more, and then gives none.
+/// Gives permits, so that there are at most `limit`; `false` if there would be more, and then gives none. Who
+/// takes one that was there already sees what was done before, all the same.
 pub(crate) fn release<W: Word>(word: &W, permits: u32, limit: u32) -> Result<bool, W::Error> {
+    if permits == 0 {
+        // Nobody would be woken, so WAITERS stays.
+        return Ok(true);
+    }
     let mut now = word.load(Relaxed);
     loop {
         let Some(sum) = count(now).checked_add(permits).filter(|&sum| sum <= limit) else {
-            return Ok(false);
+            match word.compare_exchange(now, now, Release, Relaxed) {
+                Ok(_) => return Ok(false),
+                Err(seen) => now = seen,
+            }
+            continue;
         };
         match word.compare_exchange(now, sum, Release, Relaxed) {
             Ok(_) => break,

@@ -60,12 +60,19 @@ pub(crate) enum Stop<E> {
 /// Sleeps while the word is `seen`, with WAITERS in it so that whoever changes it knows; `false` if it had
 /// changed before that. Either way the word is to be looked at again.
 ///
-/// WAITERS stays there when the sleep ends, for whatever reason: others may sleep, too.
+/// WAITERS stays there when the sleep ends, for whatever reason: others may sleep, too. Who was woken before and
+/// could not put WAITERS in again when the deadline came has woken another one, who will.
 pub(crate) fn sleep_marked<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<bool, Stop<W::Error>> {
     if deadline == Deadline::Now {
         return Err(Stop::Busy);
     }
     if !mark(word, seen) {
+        if deadline.has_come() {
+            // One who was woken may owe the mark to others who sleep. It fails when the handle was restricted
+            // since, and then nobody can be told.
+            let _ = word.wake(1);
+            return Err(Stop::TimedOut);
+        }
         return Ok(false);
     }
     sleep(word, seen | WORD_WAITERS, deadline)
@@ -77,8 +84,18 @@ pub(crate) fn mark<W: Word>(word: &W, seen: u32) -> bool {
     marked == seen || word.compare_exchange(seen, marked, relaxed, relaxed).is_ok()
 }
 
-/// Sleeps while the word is `seen`; `false` if it had changed before that.
+/// Sleeps while the word is `seen`; `false` if it had changed before that. Fails then, too, if the deadline has come:
+/// a word may change as often as one looks.
 pub(crate) fn sleep<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<bool, Stop<W::Error>> {
+    match sleep_once(word, seen, deadline)? {
+        false if deadline == Deadline::Now => Err(Stop::Busy),
+        false if deadline.has_come() => Err(Stop::TimedOut),
+        woken => Ok(woken),
+    }
+}
+
+/// Sleeps while the word is `seen`; `false` if it had changed before that, whatever the deadline.
+pub(crate) fn sleep_once<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<bool, Stop<W::Error>> {
     match word.wait(seen, deadline) {
         Ok(Waited::Woken) => Ok(true),
         Ok(Waited::Changed) => Ok(false),

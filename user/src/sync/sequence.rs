@@ -13,8 +13,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::seam::{Stop, Word, sleep};
+use super::seam::{Stop, Word, sleep_once};
 use crate::deadline::Deadline;
+
+/// How often to look for a sequence that nobody else counts on meanwhile.
+const ATTEMPTS: u32 = 100;
 
 /// The two words.
 #[derive(Clone, Copy)]
@@ -36,7 +39,7 @@ impl<W: Word> Sequence<W> {
     /// However it ends, the caller may have been moved to the mutex's word, and takes the mutex with
     /// [`lock_for_others`](super::lock_word::lock_for_others).
     pub(crate) fn sleep(&self, prepared: u32, deadline: Deadline) -> Result<(), Stop<W::Error>> {
-        let slept = sleep(&self.sequence, prepared, deadline);
+        let slept = sleep_once(&self.sequence, prepared, deadline);
         self.waiters.fetch_sub(1, Relaxed);
         slept.map(drop)
     }
@@ -57,12 +60,14 @@ impl<W: Word> Sequence<W> {
             return Ok(());
         }
         self.sequence.fetch_add(1, Relaxed);
-        loop {
+        for _ in 0..ATTEMPTS {
             let now = self.sequence.load(Relaxed);
             // Somebody else may notify meanwhile, and then only one.
             if self.sequence.wake_one_requeue_all(now, lock)? {
                 return Ok(());
             }
         }
+        // Somebody counts on and on: then all of them at once.
+        self.sequence.wake(u32::MAX).map(drop)
     }
 }

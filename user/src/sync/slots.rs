@@ -72,8 +72,9 @@ pub(crate) fn read<S: Slots>(lock: &S, deadline: Deadline) -> Result<Reading, St
 
 fn try_read<S: Slots>(lock: &S) -> Result<Option<Reading>, S::Error> {
     let writer = lock.writer();
-    // Most often it is plain already that this is in vain.
-    if writer.load(Relaxed) & WORD_TOKEN != 0 {
+    // Most often it is plain already that this is in vain. And who has the turn may wait for a slot: not behind all
+    // who come after him.
+    if writer.load(Relaxed) & WORD_TOKEN != 0 || lock.turn().load(Relaxed) & WORD_TOKEN != 0 {
         return Ok(None);
     }
     let Some(index) = take_slot(lock)? else {
@@ -130,14 +131,26 @@ fn wait_for_slot<S: Slots>(lock: &S, deadline: Deadline) -> Result<(), Stop<S::E
         let now = slot.load(Relaxed);
         let marked = now | WORD_WAITERS;
         let free = now & WORD_TOKEN == 0;
-        if free || slot.compare_exchange(now, marked, Relaxed, Relaxed).is_err() {
+        if free {
             return Ok(());
+        }
+        if slot.compare_exchange(now, marked, Relaxed, Relaxed).is_err() {
+            return changed(deadline);
         }
         seen.push(marked);
     }
     match lock.wait_slots(&seen, deadline).map_err(Stop::Call)? {
         Waited::TimedOut => Err(Stop::TimedOut),
-        Waited::Woken | Waited::Changed => Ok(()),
+        Waited::Woken => Ok(()),
+        Waited::Changed => changed(deadline),
+    }
+}
+
+/// Slots may change as often as one looks.
+fn changed<E>(deadline: Deadline) -> Result<(), Stop<E>> {
+    match deadline.has_come() {
+        true => Err(Stop::TimedOut),
+        false => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Kernel, Process, check, check_deaths, spawn};
 use crate::deadline::Deadline;
-use crate::sync::flag::{reset, set, wait};
+use crate::sync::flag::{is_set, reset, set, wait};
 use crate::sync::seam::Word;
 use crate::word::Death;
 
@@ -100,5 +100,21 @@ fn a_waiter_who_dies_leaves_nobody_asleep() {
         make_and_set(&Process::new(&kernel, 1));
         victim.join().unwrap();
         waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn what_was_done_before_a_set_that_is_reset_is_seen_by_who_resets() {
+    check("flag, reset after set", None, || {
+        let kernel = Kernel::new(&[0, 0]);
+        set(&Process::new(&kernel, 3).word(FLAG)).unwrap();
+        let setter = Process::new(&kernel, 2);
+        let setter = spawn(move || make_and_set(&setter));
+        let own = Process::new(&kernel, 1);
+        reset(&own.word(FLAG));
+        let seen = own.word(GOODS).load(Relaxed);
+        setter.join().unwrap();
+        let still = is_set(own.word(FLAG).fetch_add(0, Relaxed));
+        assert!(still || seen == 7, "it is neither set nor seen");
     });
 }

@@ -106,3 +106,15 @@ fn who_leaves_has_not_come() {
         assert_eq!(arrived, 0);
     });
 }
+
+#[test]
+fn a_deadline_ends_the_wait_though_somebody_cleared_the_arrivals() {
+    check("gathering, cleared", Some(2), || {
+        let kernel = Kernel::new(&[0; 5]);
+        let waits = Process::new(&kernel, 1);
+        let waits = spawn(move || gathering(&waits, 2).arrive(SOON));
+        Process::new(&kernel, 0).word(ARRIVALS).store(0, Relaxed);
+        kernel.expire();
+        assert_eq!(waits.join().unwrap(), Err(Stop::TimedOut));
+    });
+}

@@ -17,6 +17,7 @@ mod gathering;
 mod lock_word;
 mod once_word;
 mod permits;
+mod restless;
 mod sequence;
 mod slots;
 

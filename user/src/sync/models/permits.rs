@@ -122,3 +122,55 @@ fn there_are_never_more_than_the_limit() {
         assert_eq!(count(word.load(Relaxed)), MAX);
     });
 }
+
+#[test]
+fn who_gives_none_leaves_those_who_wait_to_who_gives_some() {
+    check("permits, none given", Some(2), || {
+        let kernel = Kernel::new(&[0, 0]);
+        let taker = Process::new(&kernel, 2);
+        let taker = spawn(move || take(&taker));
+        let own = Process::new(&kernel, 1);
+        give(&own, 0);
+        give(&own, 1);
+        taker.join().unwrap();
+    });
+}
+
+#[test]
+fn what_was_done_before_giving_at_the_limit_is_seen_by_who_takes() {
+    check("permits, given at the limit", None, || {
+        let kernel = Kernel::new(&[1, 0]);
+        let giver = Process::new(&kernel, 2);
+        let giver = spawn(move || {
+            giver.word(GOODS).store(7, Relaxed);
+            release(&giver.word(PERMITS), 1, 1).unwrap()
+        });
+        let own = Process::new(&kernel, 1);
+        acquire(&own.word(PERMITS), Deadline::Never).unwrap();
+        let seen = own.word(GOODS).load(Relaxed);
+        let given = giver.join().unwrap();
+        assert!(given || seen == 7, "it was taken for one given before");
+    });
+}
+
+#[test]
+fn who_gives_up_while_the_number_changes_leaves_nobody_asleep() {
+    check("permits, a deadline and changes", Some(3), || {
+        let kernel = Kernel::new(&[0, 0]);
+        let hurried = Process::new(&kernel, 2);
+        let hurried = spawn(move || match acquire(&hurried.word(PERMITS), SOON) {
+            Ok(()) => give(&hurried, 1),
+            Err(stop) => assert_eq!(stop, Stop::TimedOut),
+        });
+        let patient = Process::new(&kernel, 3);
+        let patient = spawn(move || take(&patient));
+        let own = Process::new(&kernel, 1);
+        give(&own, 1);
+        if acquire(&own.word(PERMITS), Deadline::Now).is_ok() {
+            give(&own, 1);
+        }
+        kernel.expire();
+        hurried.join().unwrap();
+        patient.join().unwrap();
+    });
+}
