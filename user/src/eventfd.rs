@@ -11,6 +11,7 @@ use crate::uapi::{EVENTFD_GENERATION, Eventfd};
 
 /// What an eventfd is signalled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Signal {
     /// Each wake-up on the word at this offset, in bytes, whether anybody waits there or not.
     Word(u64),

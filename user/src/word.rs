@@ -121,6 +121,7 @@ impl Segment {
         sys::wake(self.as_fd(), &request)
             .map_err(|error| WakeError::new(format_args!("wake who waits on the word at {offset}"), error))
     }
+
     /// Sleeps if each of up to [`WAITV_MAX`] words, pairs of offset and what is expected there, is as expected,
     /// until one of them is woken. Else as [`wait`](Self::wait).
     ///

@@ -24,10 +24,11 @@
 //! # When somebody dies
 //!
 //! - A **sender** that dies while it sends leaves nothing behind: a record is there when all of it is. What it was
-//!   just writing is lost, and [counted](Stats::lost_sending) by the next sender.
+//!   just writing, or had written of a batch, is lost, and [counted](Stats::lost_sending) by the next sender that takes
+//!   the role or the lock.
 //! - A **receiver** that dies while it copies a record leaves that to the next one. No record is received twice: the
-//!   copy died with the receiver. Only one that dies between giving a record's room back and returning it takes the
-//!   record along, which the next receiver [counts](Stats::lost_receiving).
+//!   copy died with the receiver. Only one that dies between giving a record's room back and counting it takes the
+//!   record along, which the next receiver [counts](Stats::lost_receiving); one that dies later has received it.
 //! - Roles and locks of the dead are free at once, and so is everybody who waits for them.
 //!
 //! # What others can do

@@ -78,7 +78,7 @@ impl Options {
         Ok(UNITS + records_shape(bytes)?.bytes())
     }
 
-    /// Finds the ring of `count` values at `offset`, a multiple of 64, or makes it where all is zero.
+    /// Finds the ring of `count` values at `offset`, a multiple of 64, or makes it where the first 8 bytes are zero.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ impl Options {
         self.ring(area, offset, slots_shape::<T>(count)?)
     }
 
-    /// Finds the ring of records that have `bytes` bytes together, at `offset`, a multiple of 64, or makes it where all
-    /// is zero. A record can have half of that, without two headers.
+    /// Finds the ring of records that have `bytes` bytes together, at `offset`, a multiple of 64, or makes it where the
+    /// first 8 bytes are zero. A record can have half of that, without one header.
     ///
     /// # Errors
     ///

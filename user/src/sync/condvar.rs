@@ -30,8 +30,8 @@ pub type Waiting<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>
 ///
 /// Change the value under the mutex, unlock, then notify. Notifications that nobody waits for are lost and
 /// cost no system call. Waits may end without one: look at the value again, or use
-/// [`wait_while`](Self::wait_while). Those who wait share one mutex; it and the condition variable are made
-/// from one [`Area`] (or its clones) in each process.
+/// [`wait_while`](Self::wait_while). Those who wait share one mutex: the first that was waited with is the
+/// condition variable's for ever. Both are made from one [`Area`] (or its clones) in each process.
 ///
 /// # The guard is a transaction
 ///
@@ -41,7 +41,9 @@ pub type Waiting<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>
 /// # Death
 ///
 /// A notification for one of several waiters goes to another when that one dies before he has done anything
-/// with it. The death of one who has the mutex is reported by the waits as by [`Mutex::lock`].
+/// with it. Of two notifications that one process took, one is passed on when it dies: have each consumer
+/// notify on while there is more. The death of one who has the mutex is reported by the waits as by
+/// [`Mutex::lock`].
 ///
 /// ```no_run
 /// use shmdev::sync::{Condvar, LockError, Mutex};

@@ -2,7 +2,7 @@
 
 //! Primitives that lie in a segment and survive the death of any process that uses them.
 //!
-//! Each is found by its offset in an [`Area`](crate::Area): `at` makes it where the bytes are zero, and takes
+//! Each is found by its offset in an [`Area`](crate::Area): `at` makes it where the first 8 bytes are zero, and takes
 //! the one that is there otherwise; who comes first initialises it, and if he dies over it, the next one
 //! does. Something else being there is an error. None of them needs a system call while nobody has to wait.
 //!

@@ -26,8 +26,8 @@ const BEFORE: usize = WORD + 8;
 
 /// A value in a segment that one thread of one process at a time can use.
 ///
-/// Every process finds it by its offset: [`at`](Self::at) makes it where there is none (in bytes that are
-/// zero) and takes the one that is there otherwise. Locking and unlocking are no system calls while nobody
+/// Every process finds it by its offset: [`at`](Self::at) makes it where there is none (in bytes whose first 8
+/// are zero) and takes the one that is there otherwise. Locking and unlocking are no system calls while nobody
 /// waits. There is no order among those who wait that could be relied upon; none waits for ever unless others
 /// always come first.
 ///
@@ -56,7 +56,9 @@ const BEFORE: usize = WORD + 8;
 /// - Locking twice in one thread waits for ever, or until the deadline.
 /// - A guard that is forgotten ([`std::mem::forget`]) leaves the lock taken until the process ends, which
 ///   then counts as the death of the owner.
-/// - A child of `fork` must open a handle of its own; see [`Area`].
+/// - A child of `fork` must open a handle of its own; see [`Area`]. It must not drop a guard that it inherited,
+///   which would let go of its parent's lock: let it end with [`std::process::exit`], or
+///   [`forget`](std::mem::forget) the guard.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -91,7 +93,8 @@ impl<T: Value> Mutex<T> {
 
     const VALUE: usize = BEFORE.next_multiple_of(align_of::<T>());
 
-    /// The mutex at `offset`, in bytes; the value is all zero bytes where there was none.
+    /// The mutex at `offset`, in bytes. Where there was none, the first 8 bytes are zero; all are cleared, and
+    /// the value is zero bytes.
     ///
     /// # Errors
     ///

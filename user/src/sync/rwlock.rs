@@ -39,10 +39,11 @@ const BEFORE: usize = FIRST_SLOT + 4 * SLOTS;
 /// As for [`Mutex`](super::Mutex), which see: it is found by its offset, guards work on copies and are
 /// transactions, `T` is made of its bytes alone, there is no system call while nobody has to wait (a
 /// process's first reader has the kernel tend his slot), threads must not lock twice, and a child of `fork`
-/// opens a handle of its own.
+/// opens a handle of its own and does not drop a guard that it inherited.
 ///
 /// A writer who waits keeps new readers out, so writers do not starve; readers who wait and writers who wait
-/// are in one queue, so neither do readers. A 33rd reader waits for one to leave.
+/// are in one queue, so neither do readers. A 33rd reader waits for one to leave, and while he does, others
+/// queue behind him: also for them, [`try_read`](Self::try_read) is [`Busy`](LockError::Busy) then.
 ///
 /// # Death
 ///
@@ -92,7 +93,8 @@ impl<T: Value> RwLock<T> {
 
     const VALUE: usize = BEFORE.next_multiple_of(align_of::<T>());
 
-    /// The lock at `offset`, in bytes; the value is all zero bytes where there was none.
+    /// The lock at `offset`, in bytes. Where there was none, the first 8 bytes are zero; all are cleared, and
+    /// the value is zero bytes.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ const SIZE: usize = WORD + 8;
 /// A number of permits, in a segment, that processes take and give.
 ///
 /// Who gives need not be who took: permits are nobody's. So **those of a process that dies are not given
-/// back**; where that matters, use a [`Mutex`](super::Mutex) around a number. A permit that was given for
+/// back**; where that matters, use a [`Mutex<()>`](super::Mutex) for each permit. A permit that was given for
 /// somebody who waited and then died is not lost: the next one gets it.
 ///
 /// What was done to any memory before a permit was given is seen by who takes it (release and acquire).

@@ -162,3 +162,75 @@ fn who_dies_once_it_has_given_the_room_back_takes_the_record_along() {
     Consumer::recover(&core);
     assert_eq!(stats(&heap, shape), (1, 1, 0, 1));
 }
+
+#[test]
+fn who_dies_while_it_counts_what_was_lost_counts_nothing_twice() {
+    let shape = Shape::slots(4, 8).unwrap();
+    for died_after in 0..3 {
+        let heap = Heap::new(&shape);
+        let core = heap.core(shape);
+        let mut producer = Producer::load(&core).unwrap();
+        let span = producer.reserve(&core, 8).unwrap().unwrap();
+        producer.wrote(span);
+        heap.die_after(died_after, || Producer::recover(&core));
+        Producer::recover(&core);
+        assert!(stats(&heap, shape).2 <= 1, "after {died_after}");
+
+        let heap = Heap::new(&shape);
+        heap.writer(shape, 1).send(&[1; 8], Now).unwrap();
+        let core = heap.core(shape);
+        let mut consumer = Consumer::load(&core).unwrap();
+        let span = consumer.next(&core).unwrap().unwrap();
+        consumer.read(span);
+        // It dies between giving the room back and counting.
+        heap.die_after(0, || _ = consumer.release(&core).unwrap());
+        heap.die_after(died_after, || Consumer::recover(&core));
+        Consumer::recover(&core);
+        let (_, received, _, lost) = stats(&heap, shape);
+        assert!(received == 1 && lost <= 1, "after {died_after}");
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_is_not_lost_with_who_received_many() {
+    let shape = Shape::slots(8, 8).unwrap();
+    let heap = Heap::new(&shape);
+    let mut writer = heap.writer(shape, 1);
+    for n in 0..5 {
+        writer.send(&[n; 8], Now).unwrap();
+    }
+    let mut reader = heap.reader(shape, 2);
+    let mut records = vec![];
+    let received = reader.recv_many(Now, 2, |len| vec![0; len], |record| record, &mut records);
+    assert_eq!(received.unwrap(), 2);
+    heap.die(READERS, 2);
+    let mut next = heap.reader(shape, 3);
+    for n in 2..5 {
+        assert_eq!(recv(&mut next, Now).unwrap(), [n; 8]);
+    }
+    assert_eq!(stats(&heap, shape), (5, 5, 0, 0));
+}
+
+#[test]
+fn who_panics_while_it_receives_leaves_the_ring_to_others() {
+    let shape = Shape::slots(4, 8).unwrap().used_by(true, true, false);
+    let heap = Heap::new(&shape);
+    let mut writer = heap.writer(shape, 1);
+    for n in 1..=2 {
+        writer.send(&[n; 8], Now).unwrap();
+    }
+    let mut reader = heap.reader(shape, 2);
+    let mut records: Vec<Vec<u8>> = vec![];
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let made = std::cell::Cell::new(0);
+        let new = |len| {
+            assert_eq!(made.replace(1), 0, "there is room for one");
+            vec![0; len]
+        };
+        let _ = reader.recv_many(Now, 2, new, |record| record, &mut records);
+    }));
+    assert!(panics.is_err());
+    assert_eq!(records, [[1; 8]], "it was received");
+    let mut next = heap.reader(shape, 3);
+    assert_eq!(recv(&mut next, Now).unwrap(), [2; 8]);
+}

@@ -31,6 +31,8 @@ struct Parts {
     counters: Vec<AtomicU64>,
     cells: Vec<AtomicU64>,
     wakes: AtomicU32,
+    /// How many counters can still be written, before who writes them dies.
+    left: AtomicU32,
 }
 
 fn zeroes<T: Default>(count: usize) -> Vec<T> {
@@ -44,12 +46,20 @@ impl Heap {
             counters: zeroes(UNITS / 8),
             cells: zeroes(shape.bytes() / UNIT),
             wakes: AtomicU32::new(0),
+            left: AtomicU32::new(u32::MAX),
         }))
     }
 
     /// How many calls of WAKE there were.
     pub(super) fn wakes(&self) -> u32 {
         self.0.wakes.load(SeqCst)
+    }
+
+    /// Runs what dies once it has written so many counters.
+    pub(super) fn die_after(&self, counters: u32, run: impl FnOnce()) {
+        self.0.left.store(counters, SeqCst);
+        run();
+        self.0.left.store(u32::MAX, SeqCst);
     }
 
     pub(super) fn set_word(&self, at: usize, value: u32) {
@@ -105,7 +115,10 @@ impl Memory for Heap {
     }
 
     fn set_counter(&self, at: usize, value: u64) {
-        self.0.counters[at / 8].store(value, Relaxed);
+        let left = |left: u32| left.checked_sub(1);
+        if self.0.left.fetch_update(SeqCst, SeqCst, left).is_ok() {
+            self.0.counters[at / 8].store(value, Relaxed);
+        }
     }
 
     fn cell(&self, at: usize) -> u64 {

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::heap::{Heap, recv};
 use crate::deadline::Deadline::Now;
+use crate::ring::failure::Failure;
 use crate::ring::layout::{HEAD, READERS, Shape, TAIL, UNITS, WRITERS};
 use crate::ring::reader::Reader;
 use crate::ring::record::{WRAPS, header};
@@ -136,4 +137,24 @@ fn meddling_while_others_send_and_receive_ends_nothing_but_operations() {
             let _ = recv(&mut reader, Now);
         }
     });
+}
+
+#[test]
+fn a_tail_behind_what_was_read_is_not_believed() {
+    let shape = Shape::records(64).unwrap();
+    let heap = Heap::new(&shape);
+    heap.writer(shape, 1).send(&[1; 24], Now).unwrap();
+    let mut reader = heap.reader(shape, 2);
+    let mut records = vec![];
+    // While the first record is copied, somebody takes a part of it back, and writes of a long one.
+    let new = |len| {
+        assert!(len <= shape.bytes(), "{len} bytes");
+        heap.set_word(TAIL, 3);
+        heap.set_cell(4 * 8, WRAPS);
+        heap.set_cell(0, header(100_000));
+        vec![0; len]
+    };
+    let received = reader.recv_many(Now, 10, new, |record| record, &mut records);
+    assert!(matches!(received, Err(Failure::Corrupt(_))), "{received:?}");
+    assert_eq!(records, [[1; 24]]);
 }

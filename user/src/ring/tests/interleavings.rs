@@ -390,3 +390,24 @@ fn a_sender_who_dies_loses_what_it_was_writing_at_most() {
         assert!(sent + stats.lost_sending <= 2, "what was sent is not lost");
     });
 }
+
+#[test]
+fn a_short_record_does_not_wait_behind_a_long_one() {
+    check("ring, a long and a short record wait", Some(2), || {
+        let ring = Ring::new(Shape::records(64).unwrap().used_by(true, false, false));
+        let mut first = ring.writer(1);
+        for _ in 0..8 {
+            first.send(&[], Now).unwrap();
+        }
+        let (mut long, mut short) = (ring.writer(2), ring.writer(3));
+        let long = spawn(move || long.send(&record(1), Never).unwrap());
+        let short = spawn(move || short.send(&[], Never).unwrap());
+        let mut reader = ring.reader(9);
+        let mut recv = || reader.recv(Never, |len| vec![0; len], |record| record).unwrap();
+        recv();
+        // There is room for the short one alone.
+        short.join().unwrap();
+        (0..8).for_each(|_| drop(recv()));
+        long.join().unwrap();
+    });
+}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The algorithms of this folder, run in every order that the memory model allows: small programs of two to
-//! four threads, each of which stands for a process, over words that a model of the kernel waits on and
-//! tends. `loom` does the running.
+//! The algorithms of this folder, run in every order that the memory model allows, or in every one with up to a
+//! certain number of preemptions where those are too many: small programs of two to four threads, each of
+//! which stands for a process, over words that a model of the kernel waits on and tends. `loom` does the
+//! running.
 //!
 //! Where a case kills a process it does so before each of its accesses to a word in turn, also before the
 //! first after a wake-up that it has consumed, and the kernel then does what it does on an exit.
@@ -38,7 +39,8 @@ use crate::deadline::Deadline;
 use crate::uapi::{WORD_OWNER_DIED, WORD_TOKEN, WORD_WAITERS};
 use crate::word::{Death, Waited};
 
-/// A deadline that comes when [`Kernel::expire`] says so.
+/// A deadline that comes when [`Kernel::expire`] says so; and at once for who finds a word changed, since the
+/// clock has long shown it.
 const SOON: Deadline = Deadline::At(std::time::Duration::ZERO);
 
 /// Words and who sleeps on them.

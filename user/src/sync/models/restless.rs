@@ -10,6 +10,7 @@ use crate::deadline::Deadline;
 use crate::sync::gathering::Gathering;
 use crate::sync::seam::{Stop, Word};
 use crate::sync::sequence::Sequence;
+use crate::sync::slots::{self, Slots};
 use crate::sync::{flag, lock_word, once_word, permits};
 use crate::word::Waited;
 
@@ -121,6 +122,60 @@ fn a_gathering_keeps_its_deadline_though_arrivals_do_not_stand_still() {
         count: 5,
     };
     assert_eq!(gathering.arrive(soon()), Err(Stop::TimedOut));
+}
+
+/// A lock whose slots are all taken, by one after the other.
+struct Crowded {
+    free: Restless,
+    taken: Restless,
+}
+
+impl Slots for Crowded {
+    type Error = ();
+    type Word<'a> = &'a Restless;
+
+    fn token(&self) -> u32 {
+        1
+    }
+
+    fn turn(&self) -> &Restless {
+        &self.free
+    }
+
+    fn writer(&self) -> &Restless {
+        &self.free
+    }
+
+    fn slot(&self, _: usize) -> &Restless {
+        &self.taken
+    }
+
+    fn count(&self) -> usize {
+        2
+    }
+
+    fn first(&self) -> usize {
+        0
+    }
+
+    fn tend(&self, _: usize) -> Result<(), ()> {
+        Ok(())
+    }
+
+    fn wait_slots(&self, _: &[u32], _: Deadline) -> Result<Waited, ()> {
+        Ok(Waited::Changed)
+    }
+}
+
+#[test]
+fn a_reader_keeps_its_deadline_though_slots_do_not_stand_still() {
+    for exchanges in [false, true] {
+        let lock = Crowded {
+            free: Restless::new([0, 0], true),
+            taken: Restless::new([2, 3], exchanges),
+        };
+        assert_eq!(slots::read(&lock, soon()), Err(Stop::TimedOut));
+    }
 }
 
 #[test]

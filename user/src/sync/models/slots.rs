@@ -259,3 +259,14 @@ fn a_writer_whose_deadline_comes_leaves_no_trace() {
         assert_eq!(slots::read(&lock, Deadline::Now), Err(Stop::Busy));
     });
 }
+
+#[test]
+fn nobody_overtakes_who_has_the_turn() {
+    check("slots, a reader behind one who waits", None, || {
+        let kernel = kernel(1);
+        let process = Process::new(&kernel, 1);
+        process.word(TURN).store(2, Relaxed);
+        let read = slots::read(&Lock(&process, 1), Deadline::Now);
+        assert_eq!(read, Err(Stop::Busy));
+    });
+}
