@@ -12,7 +12,7 @@ use std::sync::atomic::compiler_fence;
 
 use super::core::{Core, Corrupt};
 use super::layout::{LOST_RECEIVING, READING_FROM, READING_TO, RECEIVED};
-use super::position::{WAITS, position};
+use super::position::{WAITS, distance, position};
 use super::record::{self, Span};
 use super::seam::Memory;
 use crate::sync::seam::Word;
@@ -90,8 +90,10 @@ impl Consumer {
         if memory.counter(READING_FROM) == u64::from(head) {
             memory.set_counter(READING_TO, received);
         } else {
-            core.count(LOST_RECEIVING, reading);
+            // Who dies over it counts too few, and nothing twice.
             memory.set_counter(RECEIVED, to);
+            compiler_fence(AcqRel);
+            core.count(LOST_RECEIVING, reading);
         }
     }
 
@@ -103,7 +105,9 @@ impl Consumer {
         }
         if self.head == self.tail {
             let tail = position(core.tail().load(Acquire));
-            core.used(self.released, tail)?;
+            if core.used(self.released, tail)? < distance(self.released, self.head) {
+                return Err(Corrupt("less is written than was read"));
+            }
             self.tail = tail;
             if self.head == tail {
                 return Ok(None);

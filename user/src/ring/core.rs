@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
-use super::layout::{self, Shape};
+use super::layout::{self, Shape, Units};
 use super::position::{WAITS, distance, position};
 use super::seam::Memory;
 use crate::deadline::Deadline;
@@ -41,6 +41,16 @@ impl<M: Memory> Core<M> {
             return Err(Corrupt("more is written than there is room for"));
         }
         Ok(used)
+    }
+
+    /// How many to wake of those who wait for room, when there is room for so many records: where those have various
+    /// lengths, it may not do for who waits first.
+    #[inline]
+    pub(super) fn wakes_for_room(&self, records: u32) -> u32 {
+        match self.shape.units {
+            Units::Records if self.shape.many_senders => u32::MAX,
+            _ => records,
+        }
     }
 
     /// Adds to a counter that only its caller writes.

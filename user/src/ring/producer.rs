@@ -59,8 +59,10 @@ impl Producer {
         }
         let tail = position(core.tail().load(Acquire));
         if memory.counter(WRITING_FROM) == u64::from(tail) {
-            core.count(LOST_SENDING, writing);
+            // Who dies over it counts too few, and nothing twice.
             memory.set_counter(WRITING_TO, sent);
+            compiler_fence(AcqRel);
+            core.count(LOST_SENDING, writing);
         } else {
             memory.set_counter(SENT, to);
         }

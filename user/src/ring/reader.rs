@@ -3,6 +3,8 @@
 //! The other end of a ring, that receives: takes the lock where there are several, waits for records, and wakes those
 //! who wait for room. Which record is next is the consumer's business.
 
+use std::mem::ManuallyDrop;
+
 use super::consumer::{ATTEMPTS, Consumer, Released};
 use super::core::{Core, announce_others, sleep};
 #[cfg(feature = "tokio")]
@@ -23,6 +25,8 @@ pub(super) struct Reader<M: Memory> {
     token: u32,
     /// It was woken since it last woke another one: others may sleep that nobody would wake.
     woken: bool,
+    /// It has the lock, of those that many take.
+    inside: bool,
 }
 
 impl<M: Memory> Reader<M> {
@@ -45,7 +49,13 @@ impl<M: Memory> Reader<M> {
             consumer,
             token,
             woken: false,
+            inside: false,
         }))
+    }
+
+    /// Whether it has the lock of a ring of many: where nothing is being received, what was begun was forgotten.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside
     }
 
     /// Gives the role back.
@@ -114,7 +124,8 @@ impl<M: Memory> Reader<M> {
             Released::Overwritten => false,
             Released::Yours(0) => true,
             Released::Yours(count) => {
-                self.core.head().wake(count).map_err(Failure::Call)?;
+                let wakes = self.core.wakes_for_room(count);
+                self.core.head().wake(wakes).map_err(Failure::Call)?;
                 true
             }
         };
@@ -137,14 +148,14 @@ impl<M: Memory> Reader<M> {
         new: impl Fn(usize) -> R,
         bytes: impl Fn(&mut R) -> &mut [u8],
     ) -> Result<R, Failure<M::Error>> {
-        for attempt in 1.. {
+        for attempt in 1_u64.. {
             let span = self.begin(deadline)?;
             let record = self.copy(span, &new, &bytes);
             if self.end()? {
                 return Ok(record);
             }
             // Somebody overwrites faster than this one reads.
-            if deadline == Deadline::Now && attempt > ATTEMPTS {
+            if deadline == Deadline::Now && attempt > u64::from(ATTEMPTS) {
                 break;
             }
             if deadline.has_come() && deadline != Deadline::Now {
@@ -210,20 +221,22 @@ impl<M: Memory> Reader<M> {
                 count += 1;
                 continue;
             }
-            let start = into.len();
-            let mut next = Some(self.begin(deadline)?);
+            let mut span = self.begin(deadline)?;
+            let batch = Batch { reader: self };
             let copied = loop {
-                let Some(span) = next.filter(|_| into.len() - start < max) else {
+                into.push(batch.reader.copy(span, &new, &bytes));
+                count += 1;
+                // One that is not to be copied is not looked at: it would be noted as being read.
+                if count == max {
                     break Ok(());
-                };
-                into.push(self.copy(span, &new, &bytes));
-                match self.consumer.next(&self.core) {
-                    Ok(span) => next = span,
+                }
+                match batch.reader.consumer.next(&batch.reader.core) {
+                    Ok(Some(next)) => span = next,
+                    Ok(None) => break Ok(()),
                     Err(corrupt) => break Err(corrupt),
                 }
             };
-            count = into.len() - start;
-            self.end()?;
+            batch.end()?;
             copied?;
             break;
         }
@@ -250,6 +263,8 @@ impl<M: Memory> Reader<M> {
             Consumer::recover(&self.core);
             lock_word::make_clean(&word);
         }
+        drop(word);
+        self.inside = true;
         match Consumer::load(&self.core) {
             Ok(consumer) => {
                 self.consumer = consumer;
@@ -263,10 +278,11 @@ impl<M: Memory> Reader<M> {
     }
 
     #[inline]
-    fn leave(&self) -> Result<(), Failure<M::Error>> {
+    fn leave(&mut self) -> Result<(), Failure<M::Error>> {
         if !self.core.shape.many_receivers {
             return Ok(());
         }
+        self.inside = false;
         lock_word::unlock(&self.core.memory.word(READERS)).map_err(Failure::Call)
     }
 
@@ -284,6 +300,26 @@ impl<M: Memory> Reader<M> {
             }
         }
         Ok(())
+    }
+}
+
+/// Several records that are given back together; what was read is also if something panics.
+struct Batch<'a, M: Memory> {
+    reader: &'a mut Reader<M>,
+}
+
+impl<M: Memory> Batch<'_, M> {
+    fn end(self) -> Result<(), Failure<M::Error>> {
+        // Without the drop that does the same.
+        let mut this = ManuallyDrop::new(self);
+        this.reader.end().map(drop)
+    }
+}
+
+impl<M: Memory> Drop for Batch<'_, M> {
+    fn drop(&mut self) {
+        // Nobody to tell.
+        let _ = self.reader.end();
     }
 }
 

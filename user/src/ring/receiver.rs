@@ -24,14 +24,14 @@ use crate::memory;
 /// One who receives.
 ///
 /// A process that dies is no receiver any more. A child after `fork` makes its own, in an [`Area`](crate::Area) of its
-/// own.
+/// own; what it inherited, it can drop, and that changes nothing.
 #[derive(Debug)]
 pub struct Receiver<K: Kind> {
     pub(super) reader: Reader<Placed>,
     /// Before the role, which goes last.
     #[cfg(feature = "tokio")]
     pub(super) readiness: Option<crate::readiness::Readiness>,
-    _role: Role,
+    role: Role,
     kind: PhantomData<K>,
 }
 
@@ -41,7 +41,7 @@ impl<K: Kind> Receiver<K> {
             reader,
             #[cfg(feature = "tokio")]
             readiness: None,
-            _role: role,
+            role,
             kind: PhantomData,
         }
     }
@@ -136,6 +136,13 @@ impl Receiver<Records> {
 
 impl<K: Kind> Drop for Receiver<K> {
     fn drop(&mut self) {
+        if !self.role.is_ours() {
+            return;
+        }
+        if self.reader.is_inside() {
+            // What was peeked at was forgotten: the lock is this process's until it ends, and the kernel is to know then.
+            self.role.keep();
+        }
         // Nobody to tell, and nobody waits for a role.
         let _ = self.reader.resign();
     }
@@ -151,7 +158,7 @@ impl<K: Kind> AsFd for Receiver<K> {
 /// A record that is still in the ring.
 ///
 /// [`release`](Self::release) takes it out; dropped before, it stays there. Where there are many receivers, others wait
-/// meanwhile. In a ring that overwrites, it may be overwritten while one reads it: what was read is the record if
+/// meanwhile; if it is [forgotten](std::mem::forget), until the process ends. In a ring that overwrites, it may be overwritten while one reads it: what was read is the record if
 /// [`release`](Self::release) says so.
 pub struct Peeked<'a, K: Kind> {
     receiver: &'a mut Receiver<K>,
@@ -242,6 +249,9 @@ impl<K: Kind> Peeked<'_, K> {
 
 impl<K: Kind> Drop for Peeked<'_, K> {
     fn drop(&mut self) {
+        if !self.receiver.role.is_ours() {
+            return;
+        }
         // What fails is a wake-up: there is nobody to tell.
         let _ = self.receiver.reader.abandon();
     }

@@ -24,14 +24,15 @@ use crate::memory;
 
 /// One who sends.
 ///
-/// A process that dies is no sender any more. A child after `fork` makes its own, in an [`Area`](crate::Area) of its own.
+/// A process that dies is no sender any more. A child after `fork` makes its own, in an [`Area`](crate::Area) of its own;
+/// what it inherited, it can drop, and that changes nothing.
 #[derive(Debug)]
 pub struct Sender<K: Kind> {
     pub(super) writer: Writer<Placed>,
     /// Before the role, which goes last.
     #[cfg(feature = "tokio")]
     pub(super) readiness: Option<crate::readiness::Readiness>,
-    _role: Role,
+    role: Role,
     kind: PhantomData<K>,
 }
 
@@ -41,7 +42,7 @@ impl<K: Kind> Sender<K> {
             writer,
             #[cfg(feature = "tokio")]
             readiness: None,
-            _role: role,
+            role,
             kind: PhantomData,
         }
     }
@@ -155,6 +156,13 @@ where
 
 impl<K: Kind> Drop for Sender<K> {
     fn drop(&mut self) {
+        if !self.role.is_ours() {
+            return;
+        }
+        if self.writer.is_inside() {
+            // A reservation was forgotten: the lock is this process's until it ends, and the kernel is to know then.
+            self.role.keep();
+        }
         // Nobody to tell, and nobody waits for a role.
         let _ = self.writer.resign();
     }
@@ -170,7 +178,7 @@ impl<K: Kind> AsFd for Sender<K> {
 /// Room in a ring for a record that is not sent yet.
 ///
 /// [`commit`](Self::commit) sends it; dropped before, nothing was sent. Where there are many senders, others wait
-/// meanwhile.
+/// meanwhile; if it is [forgotten](std::mem::forget), until the process ends.
 pub struct Reservation<'a, K: Kind> {
     sender: &'a mut Sender<K>,
     span: Span,
@@ -258,6 +266,9 @@ impl<K: Kind> Reservation<'_, K> {
 
 impl<K: Kind> Drop for Reservation<'_, K> {
     fn drop(&mut self) {
+        if !self.sender.role.is_ours() {
+            return;
+        }
         // What fails is a wake-up: there is nobody to tell.
         let _ = self.sender.writer.abandon();
     }

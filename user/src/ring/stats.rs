@@ -11,7 +11,7 @@ use super::seam::Memory;
 use crate::sync::seam::Word;
 
 /// What a ring tells of itself. The figures are read one after the other while others change them; when nobody does,
-/// what was sent was received, overwritten, or is there.
+/// what was sent was received, overwritten, or is there, unless somebody died.
 ///
 /// The role of one that died is put in order by the next one that has it: until then what it did last may not be
 /// counted. Nor ever is one record that was received by a receiver that died, of a ring that overwrites.
@@ -22,7 +22,7 @@ pub struct Stats {
     pub sent: u64,
     /// Records received, those that a receiver died with included.
     pub received: u64,
-    /// Records overwritten before anybody received them.
+    /// Records overwritten before anybody received them. What a sender overwrote that died may be missing.
     pub overwritten: u64,
     /// Records that were not sent, because their sender died while it wrote them.
     pub lost_sending: u64,

@@ -25,6 +25,8 @@ pub(super) struct Writer<M: Memory> {
     woken: bool,
     /// So many are to be woken that wait for records.
     to_wake: u32,
+    /// It has the lock, of those that many take.
+    inside: bool,
 }
 
 impl<M: Memory> Writer<M> {
@@ -48,7 +50,13 @@ impl<M: Memory> Writer<M> {
             token,
             woken: false,
             to_wake: 0,
+            inside: false,
         }))
+    }
+
+    /// Whether it has the lock of a ring of many: where nothing is being sent, what was begun was forgotten.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside
     }
 
     /// Gives the role back.
@@ -242,6 +250,8 @@ impl<M: Memory> Writer<M> {
             Producer::recover(&self.core);
             lock_word::make_clean(&word);
         }
+        drop(word);
+        self.inside = true;
         match Producer::load(&self.core) {
             Ok(producer) => {
                 self.producer = producer;
@@ -255,10 +265,11 @@ impl<M: Memory> Writer<M> {
     }
 
     #[inline]
-    fn leave(&self) -> Result<(), Failure<M::Error>> {
+    fn leave(&mut self) -> Result<(), Failure<M::Error>> {
         if !self.core.shape.many_senders {
             return Ok(());
         }
+        self.inside = false;
         lock_word::unlock(&self.core.memory.word(WRITERS)).map_err(Failure::Call)
     }
 
@@ -272,7 +283,8 @@ impl<M: Memory> Writer<M> {
         if self.core.shape.many_senders {
             let head = announce_others(&self.core.head());
             if Producer::has_room(&self.core, head) {
-                self.core.head().wake(1).map_err(Failure::Call)?;
+                let wakes = self.core.wakes_for_room(1);
+                self.core.head().wake(wakes).map_err(Failure::Call)?;
             }
         }
         Ok(())

@@ -234,3 +234,25 @@ fn who_panics_while_it_receives_leaves_the_ring_to_others() {
     let mut next = heap.reader(shape, 3);
     assert_eq!(recv(&mut next, Now).unwrap(), [2; 8]);
 }
+
+#[test]
+fn what_was_begun_and_forgotten_is_known() {
+    for shape in shapes() {
+        let heap = Heap::new(&shape);
+        let many = shape.many_senders;
+        let (mut writer, mut reader) = (heap.writer(shape, 1), heap.reader(shape, 2));
+        writer.send(&[1; 8], Now).unwrap();
+        recv(&mut reader, Now).unwrap();
+        assert!(matches!(recv(&mut reader, Now), Err(Failure::WouldBlock)));
+        assert!(!writer.is_inside() && !reader.is_inside(), "{shape:?}");
+        writer.begin(8, Now).unwrap();
+        assert_eq!(writer.is_inside(), many, "{shape:?}");
+        writer.abandon().unwrap();
+        assert!(!writer.is_inside(), "{shape:?}");
+        writer.send(&[2; 8], Now).unwrap();
+        reader.begin(Now).unwrap();
+        assert_eq!(reader.is_inside(), many, "{shape:?}");
+        reader.abandon().unwrap();
+        assert!(!reader.is_inside(), "{shape:?}");
+    }
+}
