@@ -140,7 +140,7 @@ impl<K: Kind> Drop for Receiver<K> {
             return;
         }
         if self.reader.is_inside() {
-            // What was peeked at was forgotten: the lock is this process's until it ends, and the kernel is to know then.
+            // Forgotten while peeked at: the lock is this process's until it ends, and the kernel is to know then.
             self.role.keep();
         }
         // Nobody to tell, and nobody waits for a role.
