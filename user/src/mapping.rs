@@ -331,14 +331,7 @@ impl Mapping {
     }
 
     fn cells(&self, offset: usize, len: usize) -> Result<&[AtomicU8], AccessError> {
-        let cells = memory::cells(&self.raw);
-        let out_of_bounds = AccessError::OutOfBounds {
-            offset,
-            len,
-            mapped: cells.len(),
-        };
-        let end = offset.checked_add(len).ok_or(out_of_bounds)?;
-        cells.get(offset..end).ok_or(out_of_bounds)
+        memory::part(memory::cells(&self.raw), offset, len)
     }
 
     fn cells_mut(&self, offset: usize, len: usize) -> Result<&[AtomicU8], AccessError> {

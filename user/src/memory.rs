@@ -25,6 +25,8 @@ use std::sync::atomic::{
 
 use memmap2::MmapRaw;
 
+use crate::error::AccessError;
+
 use crate::area::Area;
 use crate::mapping::Mapping;
 
@@ -64,6 +66,17 @@ pub(crate) fn cells(map: &MmapRaw) -> &[AtomicU8] {
     // with interior mutability, so others may write them meanwhile; memmap2 keeps lengths below
     // `isize::MAX`.
     unsafe { slice::from_raw_parts(start, map.len()) }
+}
+
+/// The `len` bytes of `cells` from `offset` on.
+pub(crate) fn part(cells: &[AtomicU8], offset: usize, len: usize) -> Result<&[AtomicU8], AccessError> {
+    let out_of_bounds = AccessError::OutOfBounds {
+        offset,
+        len,
+        mapped: cells.len(),
+    };
+    let end = offset.checked_add(len).ok_or(out_of_bounds)?;
+    cells.get(offset..end).ok_or(out_of_bounds)
 }
 
 /// The aligned middle of `cells` as words, and what is left on both sides.

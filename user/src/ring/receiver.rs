@@ -236,14 +236,7 @@ impl<K: Kind> Peeked<'_, K> {
     }
 
     fn cells(&self, offset: usize, len: usize) -> Result<&[AtomicU8], AccessError> {
-        let record = self.all();
-        let out_of_bounds = AccessError::OutOfBounds {
-            offset,
-            len,
-            mapped: record.len(),
-        };
-        let end = offset.checked_add(len).ok_or(out_of_bounds)?;
-        record.get(offset..end).ok_or(out_of_bounds)
+        memory::part(self.all(), offset, len)
     }
 }
 

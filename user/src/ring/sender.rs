@@ -230,10 +230,8 @@ impl<K: Kind> Reservation<'_, K> {
     /// write the segment could.
     #[expect(unsafe_code, reason = "the caller promises what cannot be checked")]
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        let core = &self.sender.writer.core;
-        let cells = core.memory.bytes(self.span.bytes_at(core), self.len());
         // SAFETY: a ring's mapping is writable, and the caller promises the rest of what `as_mut_slice` asks for.
-        unsafe { memory::as_mut_slice(cells) }
+        unsafe { memory::as_mut_slice(self.all()) }
     }
 
     /// Sends the record.
@@ -251,16 +249,13 @@ impl<K: Kind> Reservation<'_, K> {
         Ok(())
     }
 
-    fn cells(&self, offset: usize, len: usize) -> Result<&[AtomicU8], AccessError> {
+    fn all(&self) -> &[AtomicU8] {
         let core = &self.sender.writer.core;
-        let record = core.memory.bytes(self.span.bytes_at(core), self.len());
-        let out_of_bounds = AccessError::OutOfBounds {
-            offset,
-            len,
-            mapped: record.len(),
-        };
-        let end = offset.checked_add(len).ok_or(out_of_bounds)?;
-        record.get(offset..end).ok_or(out_of_bounds)
+        core.memory.bytes(self.span.bytes_at(core), self.len())
+    }
+
+    fn cells(&self, offset: usize, len: usize) -> Result<&[AtomicU8], AccessError> {
+        memory::part(self.all(), offset, len)
     }
 }
 

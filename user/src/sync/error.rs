@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::lock_word::Found;
 use super::seam::{CallError, Stop};
 
 /// A lock could not be taken, or was taken over from one who died.
@@ -63,6 +64,14 @@ impl<G> LockError<G> {
             Self::OtherMutex => LockError::OtherMutex,
             Self::Call(error) => LockError::Call(error),
         }
+    }
+}
+
+/// A guard of a lock that was found so.
+pub(super) fn told<G>(found: Found, guard: G) -> Result<G, LockError<G>> {
+    match found {
+        Found::Clean => Ok(guard),
+        Found::OwnerDied => Err(LockError::OwnerDied(guard)),
     }
 }
 

@@ -87,6 +87,16 @@ impl Layout {
             value_align: 1,
         }
     }
+
+    /// Of an object around a value.
+    pub(crate) fn around<T>(kind: Kind, size: usize, align: usize) -> Self {
+        Self {
+            align,
+            value_size: size_of::<T>(),
+            value_align: align_of::<T>(),
+            ..Self::plain(kind, size)
+        }
+    }
 }
 
 /// Finds the object at `offset`, or makes it: who comes first, or next after one who died over it, clears its

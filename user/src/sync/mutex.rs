@@ -8,7 +8,7 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::error::LockError;
+use super::error::{LockError, told};
 use super::header::{self, Kind, Layout};
 use super::lock_word::{self, Found};
 use super::seam::{CallError, SegmentWord, Word};
@@ -117,14 +117,7 @@ impl<T: Value> Mutex<T> {
     ///
     /// As [`at`](Self::at).
     pub fn at_with(area: &Area, offset: usize, init: impl FnOnce() -> T) -> Result<Self, PlaceError> {
-        let layout = Layout {
-            kind: Kind::Mutex,
-            version: 1,
-            size: Self::SIZE,
-            align: Self::ALIGN,
-            value_size: size_of::<T>(),
-            value_align: align_of::<T>(),
-        };
+        let layout = Layout::around::<T>(Kind::Mutex, Self::SIZE, Self::ALIGN);
         let value = Place::new(area, offset.saturating_add(Self::VALUE));
         header::place(area, offset, &layout, || value.write(&init()))?;
         Ok(Self {
@@ -177,10 +170,7 @@ impl<T: Value> Mutex<T> {
             copy: Copied::of(&self.value),
             here: PhantomData,
         };
-        match found {
-            Found::Clean => Ok(guard),
-            Found::OwnerDied => Err(LockError::OwnerDied(guard)),
-        }
+        told(found, guard)
     }
 
     /// Whether somebody holds the lock at this moment.

@@ -12,7 +12,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use super::error::LockError;
+use super::error::{LockError, told};
 use super::header::{self, Kind, Layout};
 use super::lock_word::{self, Found};
 use super::mutex::max;
@@ -109,14 +109,7 @@ impl<T: Value> RwLock<T> {
     ///
     /// As [`Mutex::at`](super::Mutex::at).
     pub fn at_with(area: &Area, offset: usize, init: impl FnOnce() -> T) -> Result<Self, PlaceError> {
-        let layout = Layout {
-            kind: Kind::RwLock,
-            version: 1,
-            size: Self::SIZE,
-            align: Self::ALIGN,
-            value_size: size_of::<T>(),
-            value_align: align_of::<T>(),
-        };
+        let layout = Layout::around::<T>(Kind::RwLock, Self::SIZE, Self::ALIGN);
         let value = Place::new(area, offset.saturating_add(Self::VALUE));
         header::place(area, offset, &layout, || value.write(&init()))?;
         let tended = vec![
@@ -203,13 +196,6 @@ impl<T: Value> RwLock<T> {
             here: PhantomData,
         };
         told(found, guard)
-    }
-}
-
-fn told<G>(found: Found, guard: G) -> Result<G, LockError<G>> {
-    match found {
-        Found::Clean => Ok(guard),
-        Found::OwnerDied => Err(LockError::OwnerDied(guard)),
     }
 }
 
