@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What both sides of a ring do with its two positions: read them, and sleep until they change.
+//! What both sides of a ring do: read its two positions and sleep until they change, and take the lock of their side.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
+use super::failure::Failure;
 use super::layout::{self, Shape, Units};
 use super::position::{WAITS, distance, position};
 use super::seam::Memory;
 use crate::deadline::Deadline;
+use crate::sync::lock_word::{self, Found};
 use crate::sync::seam::Word;
 use crate::word::Waited;
 
@@ -68,12 +70,48 @@ pub(super) fn announce(word: &impl Word, seen: u32) -> bool {
     }
 }
 
-/// Sleeps until the position in `word` is not `seen` any more, or for no reason.
-pub(super) fn sleep<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<Waited, W::Error> {
-    if !announce(word, seen) {
-        return Ok(Waited::Changed);
+/// Sleeps until the position in `word` is not `seen` any more, or for no reason; `true` when it was woken.
+#[cold]
+pub(super) fn sleep<W: Word>(word: &W, seen: u32, deadline: Deadline) -> Result<bool, Failure<W::Error>> {
+    if deadline == Deadline::Now {
+        return Err(Failure::WouldBlock);
     }
-    word.wait(seen | WAITS, deadline)
+    if announce(word, seen) {
+        match word.wait(seen | WAITS, deadline).map_err(Failure::Call)? {
+            Waited::Woken => return Ok(true),
+            Waited::TimedOut => return Err(Failure::TimedOut),
+            Waited::Changed => (),
+        }
+    }
+    if deadline.has_come() {
+        return Err(Failure::TimedOut);
+    }
+    Ok(false)
+}
+
+/// Takes the lock of a side if nobody living has it, and has `recover` put in order what one who died left.
+pub(super) fn try_enter<W: Word>(word: &W, token: u32, recover: impl FnOnce()) -> bool {
+    let found = lock_word::try_lock(word, token);
+    if found == Some(Found::OwnerDied) {
+        recover();
+        lock_word::make_clean(word);
+    }
+    found.is_some()
+}
+
+/// So, too, but waits for it.
+#[inline]
+pub(super) fn enter<W: Word>(
+    word: &W,
+    token: u32,
+    deadline: Deadline,
+    recover: impl FnOnce(),
+) -> Result<(), Failure<W::Error>> {
+    if lock_word::lock(word, token, deadline)? == Found::OwnerDied {
+        recover();
+        lock_word::make_clean(word);
+    }
+    Ok(())
 }
 
 /// After having been woken where others may sleep on the same word: who woke has taken back what they said. Says

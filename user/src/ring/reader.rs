@@ -6,7 +6,7 @@
 use std::mem::ManuallyDrop;
 
 use super::consumer::{ATTEMPTS, Consumer, Released};
-use super::core::{Core, announce_others, sleep};
+use super::core::{Core, announce_others, enter, sleep, try_enter};
 #[cfg(feature = "tokio")]
 use super::core::{Corrupt, announce};
 use super::failure::Failure;
@@ -14,9 +14,8 @@ use super::layout::READERS;
 use super::record::Span;
 use super::seam::Memory;
 use crate::deadline::Deadline;
-use crate::sync::lock_word::{self, Found};
+use crate::sync::lock_word;
 use crate::sync::seam::Word;
-use crate::word::Waited;
 
 #[derive(Debug)]
 pub(super) struct Reader<M: Memory> {
@@ -32,7 +31,8 @@ pub(super) struct Reader<M: Memory> {
 impl<M: Memory> Reader<M> {
     /// Takes the role, if the ring has one receiver; `None` when somebody living has it. The word must be robust.
     pub(super) fn claim(core: Core<M>, token: u32) -> Result<Option<Self>, Failure<M::Error>> {
-        if !core.shape.many_receivers && !take_role(&core, token) {
+        let has_role = || try_enter(&core.memory.word(READERS), token, || Consumer::recover(&core));
+        if !core.shape.many_receivers && !has_role() {
             return Ok(None);
         }
         let consumer = match Consumer::load(&core) {
@@ -85,7 +85,7 @@ impl<M: Memory> Reader<M> {
                 Ok(None) => {
                     let seen = self.consumer.seen_tail();
                     self.leave()?;
-                    self.sleep(seen, deadline)?;
+                    self.woken |= sleep(&self.core.tail(), seen, deadline)?;
                 }
                 Err(corrupt) => {
                     self.leave()?;
@@ -93,20 +93,6 @@ impl<M: Memory> Reader<M> {
                 }
             }
         }
-    }
-
-    #[cold]
-    fn sleep(&mut self, seen: u32, deadline: Deadline) -> Result<(), Failure<M::Error>> {
-        if deadline == Deadline::Now {
-            return Err(Failure::WouldBlock);
-        }
-        match sleep(&self.core.tail(), seen, deadline).map_err(Failure::Call)? {
-            Waited::Woken => self.woken = true,
-            Waited::TimedOut => return Err(Failure::TimedOut),
-            Waited::Changed if deadline.has_come() => return Err(Failure::TimedOut),
-            Waited::Changed => (),
-        }
-        Ok(())
     }
 
     /// The record was copied. It is given back by [`end`](Self::end).
@@ -259,10 +245,7 @@ impl<M: Memory> Reader<M> {
             return Ok(());
         }
         let word = self.core.memory.word(READERS);
-        if lock_word::lock(&word, self.token, deadline)? == Found::OwnerDied {
-            Consumer::recover(&self.core);
-            lock_word::make_clean(&word);
-        }
+        enter(&word, self.token, deadline, || Consumer::recover(&self.core))?;
         drop(word);
         self.inside = true;
         match Consumer::load(&self.core) {
@@ -320,18 +303,5 @@ impl<M: Memory> Drop for Batch<'_, M> {
     fn drop(&mut self) {
         // Nobody to tell.
         let _ = self.reader.end();
-    }
-}
-
-fn take_role<M: Memory>(core: &Core<M>, token: u32) -> bool {
-    let word = core.memory.word(READERS);
-    match lock_word::try_lock(&word, token) {
-        None => false,
-        Some(Found::Clean) => true,
-        Some(Found::OwnerDied) => {
-            Consumer::recover(core);
-            lock_word::make_clean(&word);
-            true
-        }
     }
 }

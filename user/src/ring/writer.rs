@@ -3,7 +3,7 @@
 //! One end of a ring, that sends: takes the lock where there are several, waits for room, and wakes those who wait for
 //! records. What it writes, and where, is the producer's business.
 
-use super::core::{Core, announce_others, sleep};
+use super::core::{Core, announce_others, enter, sleep, try_enter};
 #[cfg(feature = "tokio")]
 use super::core::{Corrupt, announce};
 use super::failure::Failure;
@@ -12,9 +12,8 @@ use super::producer::Producer;
 use super::record::Span;
 use super::seam::Memory;
 use crate::deadline::Deadline;
-use crate::sync::lock_word::{self, Found};
+use crate::sync::lock_word;
 use crate::sync::seam::Word;
-use crate::word::Waited;
 
 #[derive(Debug)]
 pub(super) struct Writer<M: Memory> {
@@ -32,7 +31,8 @@ pub(super) struct Writer<M: Memory> {
 impl<M: Memory> Writer<M> {
     /// Takes the role, if the ring has one sender; `None` when somebody living has it. The word must be robust.
     pub(super) fn claim(core: Core<M>, token: u32) -> Result<Option<Self>, Failure<M::Error>> {
-        if !core.shape.many_senders && !take_role(&core, token) {
+        let has_role = || try_enter(&core.memory.word(WRITERS), token, || Producer::recover(&core));
+        if !core.shape.many_senders && !has_role() {
             return Ok(None);
         }
         let producer = match Producer::load(&core) {
@@ -112,7 +112,7 @@ impl<M: Memory> Writer<M> {
             self.to_wake = published?;
             self.wake()?;
             if !self.core.shape.overwrite {
-                self.sleep(seen, deadline)?;
+                self.woken |= sleep(&self.core.head(), seen, deadline)?;
             }
             self.enter(deadline)?;
             match self.producer.reserve(&self.core, len) {
@@ -124,19 +124,6 @@ impl<M: Memory> Writer<M> {
                 }
             }
         }
-    }
-
-    fn sleep(&mut self, seen: u32, deadline: Deadline) -> Result<(), Failure<M::Error>> {
-        if deadline == Deadline::Now {
-            return Err(Failure::WouldBlock);
-        }
-        match sleep(&self.core.head(), seen, deadline).map_err(Failure::Call)? {
-            Waited::Woken => self.woken = true,
-            Waited::TimedOut => return Err(Failure::TimedOut),
-            Waited::Changed if deadline.has_come() => return Err(Failure::TimedOut),
-            Waited::Changed => (),
-        }
-        Ok(())
     }
 
     /// The record was written there. It is published by [`end`](Self::end).
@@ -246,10 +233,7 @@ impl<M: Memory> Writer<M> {
             return Ok(());
         }
         let word = self.core.memory.word(WRITERS);
-        if lock_word::lock(&word, self.token, deadline)? == Found::OwnerDied {
-            Producer::recover(&self.core);
-            lock_word::make_clean(&word);
-        }
+        enter(&word, self.token, deadline, || Producer::recover(&self.core))?;
         drop(word);
         self.inside = true;
         match Producer::load(&self.core) {
@@ -328,18 +312,5 @@ impl<M: Memory> Drop for Batch<'_, M> {
     fn drop(&mut self) {
         // Nobody to tell.
         let _ = self.leave();
-    }
-}
-
-fn take_role<M: Memory>(core: &Core<M>, token: u32) -> bool {
-    let word = core.memory.word(WRITERS);
-    match lock_word::try_lock(&word, token) {
-        None => false,
-        Some(Found::Clean) => true,
-        Some(Found::OwnerDied) => {
-            Producer::recover(core);
-            lock_word::make_clean(&word);
-            true
-        }
     }
 }
