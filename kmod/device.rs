@@ -16,6 +16,7 @@ use crate::{
             Operations,
             Siblings, //
         },
+        pages::MapMode,
         vma::NewMapping, //
     },
     segment::Segment, //
@@ -78,19 +79,30 @@ impl Operations for Handle {
         Ok(copied)
     }
 
+    fn has_large_pages(&self) -> bool {
+        // One that is not attached will be to the default segment, but not before it is mapped.
+        let default = || self.namespace.default_map();
+        self.attached()
+            .map_or_else(default, |segment| segment.map_mode())
+            == MapMode::Huge
+    }
+
     fn mmap(&self, mapping: NewMapping<'_>) -> Result {
         mapping.forbid_exec()?;
-        if !mapping.is_shared() {
+        let segment = self.segment()?;
+        let copies = !mapping.is_shared() && segment.map_mode() == MapMode::Fault;
+        if !mapping.is_shared() && !copies {
             if mapping.is_writable() {
                 return Err(EOPNOTSUPP());
             }
             mapping.forbid_write()?;
         }
-        let segment = self.segment()?;
         let window = mapping.window();
         // Looked at once: it may be narrowed at any time.
         let (reads, writes) = (self.reach.reads(), self.reach.writes());
         let covered = self.reach.covers_pages(window.first, window.count);
+        // What is written to a copy is nobody else's.
+        let writes = writes || copies;
         if !covered || !reads || (mapping.is_writable() && !writes) {
             return Err(EACCES);
         }

@@ -16,6 +16,7 @@
 #include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/time_namespace.h>
@@ -117,6 +118,12 @@ void shmdev_zero(void *address, unsigned long len)
 	memset(address, 0, len);
 }
 
+void shmdev_copy(void *to, const void *from, unsigned long len);
+void shmdev_copy(void *to, const void *from, unsigned long len)
+{
+	memcpy(to, from, len);
+}
+
 /* Mappings */
 
 /*
@@ -140,6 +147,45 @@ void shmdev_vma_clear_exec(struct vm_area_struct *vma)
 {
 	vm_flags_clear(vma, VM_EXEC | VM_MAYEXEC);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
+}
+
+/* Pages with a reference for each entry, which copy-on-write and pinning understand. */
+void shmdev_vma_set_mixedmap(struct vm_area_struct *vma);
+void shmdev_vma_set_mixedmap(struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND);
+}
+
+/* As remap_pfn_range() does, for a mapping that it may find nothing to do in. */
+void shmdev_vma_set_pfnmap(struct vm_area_struct *vma);
+void shmdev_vma_set_pfnmap(struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+}
+
+vm_fault_t shmdev_insert_pfn_pmd(struct vm_fault *vmf, unsigned long frame, bool write);
+vm_fault_t shmdev_insert_pfn_pmd(struct vm_fault *vmf, unsigned long frame, bool write)
+{
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	return vmf_insert_pfn_pmd(vmf, frame, write);
+#else
+	return VM_FAULT_FALLBACK;
+#endif
+}
+
+/* A large mapping is to begin where its offset does relative to the entries of a PMD. */
+unsigned long shmdev_get_unmapped_area(struct file *file, unsigned long address,
+				       unsigned long len, unsigned long page_offset,
+				       unsigned long flags, bool large);
+unsigned long shmdev_get_unmapped_area(struct file *file, unsigned long address,
+				       unsigned long len, unsigned long page_offset,
+				       unsigned long flags, bool large)
+{
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	if (large)
+		return thp_get_unmapped_area(file, address, len, page_offset, flags);
+#endif
+	return mm_get_unmapped_area(file, address, len, page_offset, flags);
 }
 
 bool shmdev_read_implies_exec(void);

@@ -11,8 +11,9 @@ use crate::{
             Kgid,
             Kuid, //
         },
-        limits::Limits,
         miscdev::Siblings,
+        pages::MapMode,
+        parameters::Limits,
         park::Deadline, //
     },
     name::Name,
@@ -22,6 +23,7 @@ use crate::{
     },
     reach::Reach,
     segment::{
+        map_flag,
         Change,
         Segment, //
     },
@@ -117,7 +119,8 @@ fn info(handle: &Handle) -> uapi::Info {
             | uapi::FEATURE_WAIT
             | uapi::FEATURE_WAITV
             | uapi::FEATURE_ROBUST
-            | uapi::FEATURE_EVENTFD,
+            | uapi::FEATURE_EVENTFD
+            | uapi::FEATURE_MAP,
         default_size: registry.default_size(),
         token: handle.token.get(),
         max_ranges: handle.device.max_ranges,
@@ -133,6 +136,7 @@ fn info(handle: &Handle) -> uapi::Info {
         access: handle.reach.access(),
         restricted: handle.reach.is_restricted().into(),
         max_robust: handle.device.max_robust,
+        default_map: map_flag(handle.namespace.default_map()),
         ..uapi::Info::default()
     }
 }
@@ -188,7 +192,7 @@ fn stat(handle: &Handle, argument: Argument) -> Result {
 fn create(handle: &Handle, argument: Argument) -> Result {
     let mut arg: uapi::Create = argument.read()?;
     let name = Name::parse(&arg.name)?;
-    let known = uapi::CREATE_EXCLUSIVE | uapi::CREATE_AUTO_REMOVE;
+    let known = uapi::CREATE_EXCLUSIVE | uapi::CREATE_AUTO_REMOVE | uapi::MAP_MASK;
     if arg.flags & !known != 0 || arg.reserved != 0 || arg.mode > 0o777 || arg.size == 0 {
         return Err(EINVAL);
     }
@@ -202,6 +206,7 @@ fn create(handle: &Handle, argument: Argument) -> Result {
         mode: arg.mode as u16,
         exclusive: arg.flags & uapi::CREATE_EXCLUSIVE != 0,
         auto_remove: arg.flags & uapi::CREATE_AUTO_REMOVE != 0,
+        map_mode: map_mode(arg.flags),
     };
     let attached = handle.namespace.create(&creation, claim.attacher())?;
     arg.size = attached.segment.size();
@@ -213,6 +218,16 @@ fn create(handle: &Handle, argument: Argument) -> Result {
     };
     claim.attach(attached.segment);
     argument.write(&arg)
+}
+
+/// What flags of the ABI say; `None` if they leave it open.
+fn map_mode(flags: u32) -> Option<MapMode> {
+    match flags & uapi::MAP_MASK {
+        uapi::MAP_PFN => Some(MapMode::Pfn),
+        uapi::MAP_FAULT => Some(MapMode::Fault),
+        uapi::MAP_HUGE => Some(MapMode::Huge),
+        _ => None,
+    }
 }
 
 fn open(handle: &Handle, siblings: &Siblings<Handle>, argument: Argument) -> Result {

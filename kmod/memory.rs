@@ -11,8 +11,11 @@
 use crate::{
     missing::{
         gfp::GFP_MAY_FAIL,
-        limits::Limits,
-        pages::Pages, //
+        pages::{
+            MapMode,
+            Pages, //
+        },
+        parameters::Limits, //
     },
     usage::{
         Account,
@@ -128,11 +131,9 @@ fn check_limit(bytes: u64) -> Result {
     Ok(())
 }
 
-/// So many bytes of pages, of which the first are those of `old`. Fails as [`Pages::resized`] does.
-fn allocate(bytes: u64, old: Option<&Pages>) -> Result<Arc<Pages>> {
-    let count = usize::try_from(bytes >> PAGE_SHIFT)?;
-    let pages = old.map_or_else(|| Pages::allocate(count), |old| old.resized(count))?;
-    Ok(Arc::new(pages, GFP_MAY_FAIL)?)
+/// In pages.
+fn count(bytes: u64) -> Result<usize> {
+    Ok(usize::try_from(bytes >> PAGE_SHIFT)?)
 }
 
 impl Memory {
@@ -141,16 +142,21 @@ impl Memory {
     ///
     /// Fails with `EINVAL` if the size is 0, with `ENOSPC` over a limit, and as
     /// [`Pages::allocate`] does.
-    pub(crate) fn allocate(size: u64, payer: Option<Account>) -> Result<impl PinInit<Self>> {
+    pub(crate) fn allocate(
+        size: u64,
+        mode: MapMode,
+        payer: Option<Account>,
+    ) -> Result<impl PinInit<Self>> {
         let bytes = possible_bytes(size)?;
         let charge = payer.map(|payer| {
             check_limit(bytes)?;
             payer.charge(1, bytes)
         });
         let charge = charge.transpose()?;
+        let pages = Pages::allocate(count(bytes)?, mode)?;
         let state = State {
             size,
-            pages: allocate(bytes, None)?,
+            pages: Arc::new(pages, GFP_MAY_FAIL)?,
             charge,
             mappings: 0,
             users: 0,
@@ -164,6 +170,11 @@ impl Memory {
     /// In bytes, as it was asked for.
     pub(crate) fn size(&self) -> u64 {
         self.state.lock().size
+    }
+
+    /// How it is mapped.
+    pub(crate) fn map_mode(&self) -> MapMode {
+        self.state.lock().pages.mode()
     }
 
     /// In bytes, whole pages.
@@ -230,7 +241,7 @@ impl Memory {
         let pages = if bytes == old_bytes {
             old.clone()
         } else {
-            allocate(bytes, Some(&old))?
+            Arc::new(old.resized(count(bytes)?)?, GFP_MAY_FAIL)?
         };
         // This, and `old`, go without the lock.
         let less = self.replace(size, pages, more)?;

@@ -17,10 +17,14 @@ use crate::{
             Kuid,
             UserNamespace, //
         },
-        errno::EIDRM,
+        errno::{
+            EIDRM,
+            EOPNOTSUPP, //
+        },
         gfp::GFP_MAY_FAIL,
         ipc_ns::IpcId,
-        miscdev::OpenMode, //
+        miscdev::OpenMode,
+        pages::MapMode, //
     },
     name::Name,
     owners::Owners,
@@ -68,6 +72,7 @@ pub(crate) struct Namespace {
     usage: Arc<Usage>,
     /// In bytes.
     default_size: u64,
+    default_map: MapMode,
     #[pin]
     segments: Mutex<Segments>,
     /// A name is not being made any more.
@@ -108,6 +113,8 @@ pub(crate) struct Creation {
     pub(crate) mode: u16,
     pub(crate) exclusive: bool,
     pub(crate) auto_remove: bool,
+    /// `None` for whatever is the default, or the segment has that is there already.
+    pub(crate) map_mode: Option<MapMode>,
 }
 
 impl Namespace {
@@ -118,6 +125,7 @@ impl Namespace {
         owner: UserNamespace,
         usage: Arc<Usage>,
         default_size: u64,
+        default_map: MapMode,
     ) -> Result<Arc<Self>> {
         let segments = Segments {
             index: Index::new(),
@@ -130,6 +138,7 @@ impl Namespace {
                 owner,
                 usage,
                 default_size,
+                default_map,
                 segments <- new_mutex!(segments, "shmdev::Namespace::segments"),
                 made <- new_condvar!("shmdev::Namespace::made"),
                 making_default <- new_mutex!((), "shmdev::Namespace::making_default"),
@@ -152,11 +161,16 @@ impl Namespace {
         &self.owner
     }
 
+    /// How segments are mapped that are created without saying.
+    pub(crate) fn default_map(&self) -> MapMode {
+        self.default_map
+    }
+
     /// Attaches to the segment of that name if there is one, and to a new one else.
     ///
     /// Fails with `EEXIST` if there is one and there must not be, with `EACCES`, with `EINVAL` if
-    /// it is smaller than asked for, with `ERESTARTSYS` if a signal comes while somebody else makes
-    /// one, with `ENXIO` if the namespace has gone, and as [`Segment::create`] does.
+    /// it is smaller than asked for, with `EOPNOTSUPP` if it is mapped in another way, with
+    /// `ERESTARTSYS` if a signal comes while somebody else makes one, with `ENXIO` if the namespace has gone, and as [`Segment::create`] does.
     pub(crate) fn create(&self, creation: &Creation, attacher: Attacher) -> Result<Attached> {
         let making = match creation.name {
             Some(name) => match self.find_or_make(name, creation, attacher)? {
@@ -173,6 +187,7 @@ impl Namespace {
             id: NEXT_ID.fetch_add(1u64, Relaxed),
             name: creation.name,
             size: creation.size,
+            map_mode: creation.map_mode.unwrap_or(self.default_map),
             owners: Owners::current(creation.mode),
             // Nobody could find one without a name.
             auto_remove: creation.auto_remove || creation.name.is_none(),
@@ -224,6 +239,10 @@ impl Namespace {
         if creation.size > segment.size() {
             return Err(EINVAL);
         }
+        let maps_so = |mode| mode == segment.map_mode();
+        if !creation.map_mode.is_none_or(maps_so) {
+            return Err(EOPNOTSUPP());
+        }
         segment.handle_attached(attacher.token);
         Ok(segment.clone())
     }
@@ -262,6 +281,7 @@ impl Namespace {
             id: 0,
             name: None,
             size: self.default_size,
+            map_mode: self.default_map,
             owners: Owners::everybody(&self.owner),
             auto_remove: false,
             payer,

@@ -22,7 +22,8 @@ use crate::{
             IpcId,
             IpcWatch,
             IpcWatcher, //
-        }, //
+        },
+        parameters::default_map, //
     },
     namespace::Namespace,
     segment::Segment,
@@ -108,7 +109,14 @@ impl Registry {
     }
 
     fn new_namespace(&self, id: IpcId, inode: u32, owner: UserNamespace) -> Result<Arc<Namespace>> {
-        Namespace::new(id, inode, owner, self.usage.clone(), self.default_size)
+        Namespace::new(
+            id,
+            inode,
+            owner,
+            self.usage.clone(),
+            self.default_size,
+            default_map(),
+        )
     }
 
     /// Of the current task. Fails with `ENOMEM`, and with `ESRCH` if the task is past having one.

@@ -24,7 +24,10 @@ use crate::{
             UserNamespace, //
         },
         gfp::GFP_MAY_FAIL,
-        pages::Pages,
+        pages::{
+            MapMode,
+            Pages, //
+        },
         poll::{
             PollQueue,
             Polled, //
@@ -82,6 +85,7 @@ pub(crate) struct NewSegment {
     pub(crate) name: Option<Name>,
     /// In bytes.
     pub(crate) size: u64,
+    pub(crate) map_mode: MapMode,
     pub(crate) owners: Owners,
     /// Whether it goes with the last handle attached to it.
     pub(crate) auto_remove: bool,
@@ -155,7 +159,7 @@ impl Segment {
             changed_ns: now,
             last_user: Process::current(),
         };
-        let memory = Memory::allocate(new.size, new.payer)?;
+        let memory = Memory::allocate(new.size, new.map_mode, new.payer)?;
         Arc::pin_init(
             pin_init!(Self {
                 id: new.id,
@@ -205,6 +209,10 @@ impl Segment {
     /// In bytes, as it was asked for.
     pub(crate) fn size(&self) -> u64 {
         self.memory.size()
+    }
+
+    pub(crate) fn map_mode(&self) -> MapMode {
+        self.memory.map_mode()
     }
 
     pub(crate) fn owners(&self) -> Owners {
@@ -422,7 +430,7 @@ impl Segment {
     /// As the current task sees it.
     pub(crate) fn stat(&self) -> uapi::Stat {
         let counts = self.locks.counts();
-        let mut flags = 0;
+        let mut flags = map_flag(self.map_mode());
         if self.auto_remove {
             flags |= uapi::SEGMENT_AUTO_REMOVE;
         }
@@ -462,6 +470,15 @@ impl Segment {
             sleepers: self.sleepers(),
             ..uapi::Stat::default()
         }
+    }
+}
+
+/// As the ABI has it: in the flags of a segment, and in those of its creation.
+pub(crate) fn map_flag(mode: MapMode) -> u32 {
+    match mode {
+        MapMode::Pfn => uapi::MAP_PFN,
+        MapMode::Fault => uapi::MAP_FAULT,
+        MapMode::Huge => uapi::MAP_HUGE,
     }
 }
 

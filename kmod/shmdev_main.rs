@@ -46,8 +46,8 @@ use kernel::{
 use memory::SIZE_MAX;
 use missing::{
     debugfs::Directory,
-    limits::Limits,
     miscdev::Registration,
+    parameters::Limits,
     process::ExitQueue, //
 };
 use registry::Registry;

@@ -10,7 +10,8 @@ use crate::{
             is_full,
             Shows,
             Write, //
-        }, //
+        },
+        pages::MapMode, //
     },
     name::Name,
     segment::Segment,
@@ -45,7 +46,7 @@ fn segments(device: &Device, lines: &SeqFile) {
     let registry = &device.registry;
     seq_print!(
         lines,
-        "ipcns id uid gid mode size mapped pieces nattch handles held waiting generation flags name\n"
+        "ipcns id uid gid mode size mapped pieces nattch handles held waiting generation flags map name\n"
     );
     let shown = registry.for_each_segment(|namespace, segment| {
         let stat = segment.stat();
@@ -57,9 +58,14 @@ fn segments(device: &Device, lines: &SeqFile) {
             (false, true) => "r",
             (true, true) => "ar",
         };
+        let map = match segment.map_mode() {
+            MapMode::Pfn => "pfn",
+            MapMode::Fault => "fault",
+            MapMode::Huge => "huge",
+        };
         seq_print!(
             lines,
-            "{} {} {} {} {:04o} {} {} {} {} {} {} {} {} {} {}\n",
+            "{} {} {} {} {:04o} {} {} {} {} {} {} {} {} {} {} {}\n",
             namespace,
             stat.target.id,
             owners.uid.global(),
@@ -74,6 +80,7 @@ fn segments(device: &Device, lines: &SeqFile) {
             stat.waiters,
             stat.generation,
             flags,
+            map,
             name_of(segment)
         );
         !is_full(lines)

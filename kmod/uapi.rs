@@ -112,6 +112,8 @@ pub const FEATURE_WAITV: u64 = 1 << 5;
 pub const FEATURE_ROBUST: u64 = 1 << 6;
 /// [`Info::features`]: [`IOC_EVENTFD_ADD`] and [`IOC_EVENTFD_DEL`] are there.
 pub const FEATURE_EVENTFD: u64 = 1 << 7;
+/// [`Info::features`]: how a segment is mapped can be chosen, see [`MAP_MASK`].
+pub const FEATURE_MAP: u64 = 1 << 8;
 
 /// Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
 /// `..`; the rest of the field is zero.
@@ -131,6 +133,18 @@ pub const BY_DESCRIPTOR: u32 = 3;
 pub const CREATE_EXCLUSIVE: u32 = 1 << 0;
 /// [`Create::flags`]: remove the segment when the last handle attached to it goes.
 pub const CREATE_AUTO_REMOVE: u32 = 1 << 1;
+
+/// [`Create::flags`] and [`Stat::flags`]: the bits that say how the segment is mapped. In
+/// [`Create::flags`], none of them is [`Info::default_map`].
+pub const MAP_MASK: u32 = 3 << 2;
+/// [`MAP_MASK`]: all page table entries are made by `mmap`. Pages cannot be pinned or copied on write.
+pub const MAP_PFN: u32 = 1 << 2;
+/// [`MAP_MASK`]: entries are made when pages are touched, some at a time. Pages can be pinned (`O_DIRECT`,
+/// fixed buffers of io_uring) and copied on write (`MAP_PRIVATE`).
+pub const MAP_FAULT: u32 = 2 << 2;
+/// [`MAP_MASK`]: entries of 2 MiB are made when they are touched, the others by `mmap`. Else as
+/// [`MAP_PFN`].
+pub const MAP_HUGE: u32 = 3 << 2;
 
 /// [`Create::status`]: the segment was made by this call; else it existed.
 pub const STATUS_CREATED: u32 = 1 << 0;
@@ -235,8 +249,10 @@ pub struct Info {
     pub restricted: u32,
     /// How many robust words a handle may have at a time; one more fails with `ENOSPC`.
     pub max_robust: u32,
+    /// How a segment is mapped that is created without saying: one of the `MAP_*`.
+    pub default_map: u32,
     /// Zero.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
 }
 
 /// Names a segment, in calls that can be about another one than this handle's.
@@ -284,7 +300,7 @@ pub struct Stat {
     pub waiters: u32,
     /// In how many physically contiguous pieces the memory lies.
     pub pieces: u32,
-    /// A set of `SEGMENT_*` bits.
+    /// A set of `SEGMENT_*` bits, and one of the `MAP_*`.
     pub flags: u32,
     /// Owner, as seen from the caller's user namespace.
     pub uid: u32,
@@ -318,7 +334,7 @@ pub struct Create {
     pub id: u64,
     /// Permission bits, 0 to 0777.
     pub mode: u32,
-    /// A set of `CREATE_*` bits.
+    /// A set of `CREATE_*` bits, and one of the `MAP_*` or none.
     pub flags: u32,
     /// Returned: a set of `STATUS_*` bits.
     pub status: u32,

@@ -9,7 +9,7 @@
 use crate::missing::{
     creds::Kuid,
     gfp::GFP_MAY_FAIL,
-    limits::Limits, //
+    parameters::Limits, //
 };
 use kernel::{
     new_spinlock,

@@ -39,7 +39,7 @@ macro_rules! plain {
 plain! {
     Info: abi_version page_size features default_size token max_ranges max_segments
         max_segment_bytes max_total_bytes max_bytes_per_uid segments total_bytes uid_bytes
-        window_start window_end access restricted max_robust reserved;
+        window_start window_end access restricted max_robust default_map reserved;
     Target: name id by reserved;
     Stat: target size mapped_size nattch handles generation created_ns attached_ns changed_ns
         holders waiters pieces flags uid gid creator_uid creator_gid creator_pid last_pid mode

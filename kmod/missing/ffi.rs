@@ -28,9 +28,25 @@ unsafe extern "C" {
     pub(super) fn shmdev_page_to_pfn(page: *const bindings::page) -> c_ulong;
     pub(super) fn shmdev_page_address(page: *const bindings::page) -> *mut c_void;
     pub(super) fn shmdev_zero(address: *mut c_void, len: c_ulong);
+    pub(super) fn shmdev_copy(to: *mut c_void, from: *const c_void, len: c_ulong);
     pub(super) fn shmdev_vma_is_shared(vma: *const bindings::vm_area_struct) -> bool;
     pub(super) fn shmdev_vma_is_cow(vma: *const bindings::vm_area_struct) -> bool;
     pub(super) fn shmdev_vma_clear_exec(vma: *mut bindings::vm_area_struct);
+    pub(super) fn shmdev_vma_set_mixedmap(vma: *mut bindings::vm_area_struct);
+    pub(super) fn shmdev_vma_set_pfnmap(vma: *mut bindings::vm_area_struct);
+    pub(super) fn shmdev_insert_pfn_pmd(
+        vmf: *mut bindings::vm_fault,
+        frame: c_ulong,
+        write: bool,
+    ) -> bindings::vm_fault_t;
+    pub(super) fn shmdev_get_unmapped_area(
+        file: *mut bindings::file,
+        address: c_ulong,
+        len: c_ulong,
+        page_offset: c_ulong,
+        flags: c_ulong,
+        large: bool,
+    ) -> c_ulong;
     pub(super) fn shmdev_read_implies_exec() -> bool;
     pub(super) fn shmdev_iocb_append(iocb: *const bindings::kiocb) -> bool;
     pub(super) fn shmdev_smp_mb();
@@ -81,7 +97,8 @@ unsafe extern "C" {
     ) -> *mut c_void;
     pub(super) fn shmdev_ipc_watch_drop(watch: *mut c_void);
 
-    // limits.c
+    // parameters.c
+    pub(super) fn shmdev_default_map() -> c_int;
     pub(super) fn shmdev_limits_settle();
     pub(super) fn shmdev_max_segments() -> u64;
     pub(super) fn shmdev_max_segment_bytes() -> u64;

@@ -22,6 +22,24 @@ use kernel::{
     sync::atomic::Atomic, //
 };
 
+/// How pages come into page tables, which says how they must be had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MapMode {
+    /// All at once, by number: nobody else has a hold on them.
+    Pfn,
+    /// When they are touched, each with a reference of its own, so that they can be copied on write
+    /// and pinned.
+    Fault,
+    /// By number, large ones when they are touched.
+    Huge,
+}
+
+/// The order of what one entry of a PMD maps: as many pages as a page has entries of 8 bytes.
+pub(super) const LARGE_ORDER: u32 = PAGE_SHIFT as u32 - 3;
+
+/// As many pages.
+pub(super) const LARGE_PAGES: usize = 1 << LARGE_ORDER;
+
 /// Pages that follow one another in physical memory.
 ///
 /// # Invariants
@@ -43,27 +61,36 @@ struct Piece {
 impl Piece {
     /// Allocates a piece; `None` when there is none of that order to be had, which for a large
     /// order is soon said.
-    fn allocate(first: usize, order: u32) -> Option<Self> {
+    fn allocate(first: usize, order: u32, mode: MapMode) -> Option<Self> {
         let end = first.checked_add(1_usize.checked_shl(order)?)?;
         // SAFETY: The flags are valid for any order, and the function may sleep, as we may.
         let page = unsafe { ffi::shmdev_alloc_pages(ffi::shmdev_gfp_segment(order > 0), order) };
         // INVARIANT: The pages were just allocated, without __GFP_HIGHMEM, so they have an address.
-        Some(Self {
+        let piece = Self {
             first,
             end,
             page: NonNull::new(page)?,
             order,
             split: UnsafeCell::new(false),
-        })
+        };
+        if mode == MapMode::Fault {
+            piece.split();
+        }
+        Some(piece)
+    }
+
+    /// Gives each page a reference of its own.
+    fn split(&self) {
+        // SAFETY: By the type invariants the pages are an allocation of that order, or were, in
+        // which case nothing happens. The flag is valid; others who look at it do so in this
+        // function, which locks, or when they own the piece alone.
+        unsafe { ffi::shmdev_split_pages(self.page.as_ptr(), self.order, self.split.get()) };
     }
 
     /// The same pages once more, as far as their index is below `limit`; at least one is.
     fn share(&self, limit: usize) -> Self {
         let end = self.end.min(limit);
-        // SAFETY: By the type invariants the pages are an allocation of that order, or were, in
-        // which case nothing happens. The flag is valid; others who look at it do so in this
-        // function, which locks, or when they own the piece alone.
-        unsafe { ffi::shmdev_split_pages(self.page.as_ptr(), self.order, self.split.get()) };
+        self.split();
         // SAFETY: This value owns a reference to each of these pages.
         unsafe { ffi::shmdev_get_pages(self.page.as_ptr(), end.saturating_sub(self.first)) };
         // INVARIANT: The references were just taken.
@@ -109,8 +136,9 @@ impl Drop for Piece {
 /// # Invariants
 ///
 /// `pieces` is sorted by `first`, and the pieces follow one another without a gap: the pages of all
-/// of them are `0..count`.
+/// of them are `0..count`. With [`MapMode::Fault`] they are split.
 pub(crate) struct Pages {
+    mode: MapMode,
     pieces: KVVec<Piece>,
     count: usize,
 }
@@ -122,17 +150,21 @@ unsafe impl Send for Pages {}
 unsafe impl Sync for Pages {}
 
 impl Pages {
+    fn none(mode: MapMode) -> Self {
+        // INVARIANT: No pieces are no pages.
+        Self {
+            mode,
+            pieces: KVVec::new(),
+            count: 0,
+        }
+    }
+
     /// Allocates `count` pages, in pieces as large as can be had.
     ///
     /// Fails with `ENOMEM`, at once when the machine has not so many pages, and with `EINTR` when
     /// the task is being killed.
-    pub(crate) fn allocate(count: usize) -> Result<Self> {
-        // INVARIANT: No pieces are no pages.
-        let none = Self {
-            pieces: KVVec::new(),
-            count: 0,
-        };
-        none.resized(count)
+    pub(crate) fn allocate(count: usize, mode: MapMode) -> Result<Self> {
+        Self::none(mode).resized(count)
     }
 
     /// The first `count` of these pages; if there are fewer, all of them and newly allocated ones.
@@ -142,11 +174,7 @@ impl Pages {
         if count > unsafe { ffi::shmdev_totalram_pages() } {
             return Err(ENOMEM);
         }
-        // INVARIANT: No pieces are no pages.
-        let mut pages = Self {
-            pieces: KVVec::new(),
-            count: 0,
-        };
+        let mut pages = Self::none(self.mode);
         for piece in self.pieces.iter().take_while(|piece| piece.first < count) {
             if current_is_being_killed() {
                 return Err(EINTR);
@@ -159,16 +187,19 @@ impl Pages {
 
     /// Allocates pages until there are `count`.
     fn extend(&mut self, count: usize) -> Result {
-        let mut order = bindings::MAX_PAGE_ORDER;
+        let mut largest = bindings::MAX_PAGE_ORDER;
         while let Some(missing) = count.checked_sub(self.count).filter(|&missing| missing > 0) {
-            order = order.min(missing.ilog2());
+            let mut order = largest.min(missing.ilog2());
+            if self.mode == MapMode::Huge {
+                // What begins at a multiple of its size, here as in memory, can be mapped as one.
+                order = order.min(self.count.trailing_zeros());
+            }
             if current_is_being_killed() {
                 return Err(EINTR);
             }
-            match Piece::allocate(self.count, order) {
+            match Piece::allocate(self.count, order, self.mode) {
                 Some(piece) => self.push(piece)?,
-                None if order > 0 => order -= 1,
-                None => return Err(ENOMEM),
+                None => largest = order.checked_sub(1).ok_or(ENOMEM)?,
             }
         }
         Ok(())
@@ -180,6 +211,11 @@ impl Pages {
         // INVARIANT: The new piece begins where the last one ended.
         self.count = end;
         Ok(())
+    }
+
+    /// How they are mapped.
+    pub(crate) fn mode(&self) -> MapMode {
+        self.mode
     }
 
     /// How many pages there are.
@@ -208,6 +244,54 @@ impl Pages {
                 .filter(|&count| count > 0)?;
             let frame = piece.frame().checked_add(from.checked_sub(piece.first)?)?;
             Some((frame, count))
+        })
+    }
+
+    /// A page; `None` past the end. With [`MapMode::Fault`] it has references of its own.
+    pub(super) fn page(&self, index: usize) -> Option<*mut bindings::page> {
+        let piece = self.pieces_from(index).next()?;
+        let inside = index.checked_sub(piece.first)?;
+        // SAFETY: The piece holds the page of that index, and the `struct page`s of what was allocated
+        // together follow one another.
+        Some(unsafe { piece.page.as_ptr().add(inside) })
+    }
+
+    /// The number of the page `first`, if [`LARGE_PAGES`] pages from there on can be mapped by one
+    /// entry.
+    pub(super) fn large_frame(&self, first: usize) -> Option<usize> {
+        let (frame, count) = self.runs(first, LARGE_PAGES).next()?;
+        let fits = self.mode == MapMode::Huge && count == LARGE_PAGES && frame % LARGE_PAGES == 0;
+        fits.then_some(frame)
+    }
+
+    /// Copies `len` bytes from `offset` on, as far as the pages go. Returns how many.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be valid for writing so many.
+    pub(super) unsafe fn copy_to(&self, offset: usize, len: usize, to: *mut u8) -> usize {
+        let mut done = 0_usize;
+        self.copy(offset, len, |address, len| {
+            // SAFETY: By the caller's promise, for `copy` hands out `len` bytes at most. The other
+            // side is as in `copy_to_iter`.
+            unsafe { ffi::shmdev_copy(to.add(done).cast(), address.cast(), len) };
+            done = done.saturating_add(len);
+            len
+        })
+    }
+
+    /// Copies `len` bytes to `offset`, as far as the pages go. Returns how many.
+    ///
+    /// # Safety
+    ///
+    /// `from` must be valid for reading so many.
+    pub(super) unsafe fn copy_from(&self, offset: usize, len: usize, from: *const u8) -> usize {
+        let mut done = 0_usize;
+        self.copy(offset, len, |address, len| {
+            // SAFETY: As in `copy_to`.
+            unsafe { ffi::shmdev_copy(address.cast(), from.add(done).cast(), len) };
+            done = done.saturating_add(len);
+            len
         })
     }
 

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mapping pages into a process by `remap_pfn_range`, and being told when mappings come and go.
+//! Mapping pages into a process, by `remap_pfn_range` or so that it is done when they are touched,
+//! and being told when mappings come and go.
 
 use super::{
     ffi,
     gfp::GFP_MAY_FAIL,
-    pages::Pages,
+    mapping::Shown,
+    pages::{
+        MapMode,
+        Pages,
+        LARGE_PAGES, //
+    },
     process::current_is_being_killed, //
 };
-use core::marker::PhantomData;
 use kernel::{
     bindings,
     error::to_result,
@@ -17,10 +22,8 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
-        ArcBorrow,
         UniqueArc, //
-    },
-    types::ForeignOwnable, //
+    }, //
 };
 
 /// What is mapped: told of each mapping that comes into being and that goes.
@@ -44,12 +47,6 @@ pub(crate) trait Mapped: Send + Sync + 'static {
 
     /// A mapping went.
     fn mapping_removed(&self);
-}
-
-/// What a mapping keeps.
-struct Shown<T: Mapped> {
-    object: Arc<T>,
-    _pages: Arc<Pages>,
 }
 
 /// The pages, within the whole, that a mapping shows.
@@ -111,69 +108,87 @@ impl<'a> NewMapping<'a> {
         self.0.try_clear_maywrite()
     }
 
-    /// Maps the window of `object`'s pages, all of it at once, and has `object` told of the mapping
-    /// from now on.
+    /// Maps the window of `object`'s pages, and has `object` told of the mapping from now on. What of
+    /// it is mapped at once is all for [`MapMode::Pfn`], nothing for [`MapMode::Fault`], and for
+    /// [`MapMode::Huge`] what a large entry does not fit.
     ///
-    /// Fails with `EINVAL` if the window does not lie within the pages or the mapping could copy on
-    /// write, and as `remap_pfn_range` does. Then nothing is mapped.
+    /// Fails with `EINVAL` if the window does not lie within the pages, or the mapping could copy on
+    /// write and they cannot be; and as `remap_pfn_range` does. Then nothing is mapped.
     pub(crate) fn map<T: Mapped>(self, object: Arc<T>) -> Result {
-        let window = self.window();
-        let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
-        // Several calls of `remap_pfn_range` for one mapping are legal only without copy-on-write.
-        // SAFETY: The vma is valid.
-        let copy_on_write = unsafe { ffi::shmdev_vma_is_cow(self.0.as_ptr()) };
-        if window.count == 0 || copy_on_write {
-            return Err(EINVAL);
-        }
         let shown = UniqueArc::new_uninit(GFP_MAY_FAIL)?;
         let pages = object.mapping_begins();
-        let mapped = if end > pages.count() {
-            Err(EINVAL)
-        } else {
-            self.map_pages(&pages, &window)
-        };
-        if let Err(error) = mapped {
+        if let Err(error) = self.map_pages(&pages) {
             object.mapping_failed();
             return Err(error);
         }
         object.mapping_made();
-        let shown: Arc<Shown<T>> = shown
-            .write(Shown {
-                object,
-                _pages: pages,
-            })
-            .into();
-        let vma = self.0.as_ptr();
-        // SAFETY: The vma is being set up, so both fields are ours to set. From here on nothing
+        let shown = shown.write(Shown { object, pages });
+        // SAFETY: The vma is being set up, and ready as `map_pages` succeeded. From here on nothing
         // fails, so `close` will be called once for it, and for each copy of which `open` is told.
-        unsafe {
-            (*vma).vm_private_data = shown.into_foreign();
-            (*vma).vm_ops = Vtable::<T>::build();
-        }
+        unsafe { Shown::install(shown.into(), self.0.as_ptr()) };
         Ok(())
     }
 
-    /// Maps the pages of a window that lies within them, or nothing.
-    fn map_pages(&self, pages: &Pages, window: &Window) -> Result {
+    /// Maps what of the window is mapped at once, or nothing.
+    fn map_pages(&self, pages: &Pages) -> Result {
+        let window = self.window();
+        let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
+        if window.count == 0 || end > pages.count() {
+            return Err(EINVAL);
+        }
+        let vma = self.0.as_ptr();
+        if pages.mode() == MapMode::Fault {
+            // SAFETY: The vma is being set up, so it is ours to change.
+            unsafe { ffi::shmdev_vma_set_mixedmap(vma) };
+            return Ok(());
+        }
+        // Frames cannot be copied on write.
+        // SAFETY: The vma is valid.
+        if unsafe { ffi::shmdev_vma_is_cow(vma) } {
+            return Err(EINVAL);
+        }
+        // SAFETY: The vma is being set up, so it is ours to change.
+        unsafe { ffi::shmdev_vma_set_pfnmap(vma) };
         let mut address = self.0.start();
-        let mapped = self.map_runs(pages, window, &mut address);
+        let mapped = self.map_small(pages, window, &mut address);
         let done = address.wrapping_sub(self.0.start());
         if mapped.is_err() && done > 0 {
             // SAFETY: That part of the vma was mapped.
-            unsafe { bindings::zap_special_vma_range(self.0.as_ptr(), self.0.start(), done) };
+            unsafe { bindings::zap_special_vma_range(vma, self.0.start(), done) };
         }
         mapped
     }
 
-    /// Maps the pages of a window that lies within them from `address` on, which moves along.
-    fn map_runs(&self, pages: &Pages, window: &Window, address: &mut usize) -> Result {
+    /// Maps the pages of a window that lies within them from `address` on, which moves along, but for
+    /// those that large entries can map.
+    fn map_small(&self, pages: &Pages, mut window: Window, address: &mut usize) -> Result {
+        while window.count > 0 {
+            // Up to where the next entry of a PMD begins, for these may differ from one to the other.
+            let page = *address >> PAGE_SHIFT;
+            let count = match pages.mode() {
+                MapMode::Huge => window.count.min(LARGE_PAGES - page % LARGE_PAGES),
+                _ => window.count,
+            };
+            if count < LARGE_PAGES || pages.large_frame(window.first).is_none() {
+                self.map_runs(pages, window.first, count, address)?;
+            } else {
+                *address = address.wrapping_add(count << PAGE_SHIFT);
+            }
+            window.first = window.first.saturating_add(count);
+            window.count = window.count.saturating_sub(count);
+        }
+        Ok(())
+    }
+
+    /// Maps `count` pages that there are from `address` on, which moves along.
+    fn map_runs(&self, pages: &Pages, first: usize, count: usize, address: &mut usize) -> Result {
         let vma = self.0.as_ptr();
-        for (frame, count) in pages.runs(window.first, window.count) {
+        for (frame, count) in pages.runs(first, count) {
             let len = count << PAGE_SHIFT;
             // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
-            // runs are not empty and together as long as the vma. The frames are those of pages
-            // that the vma keeps, by `Shown`, until it is gone; or that are unmapped again if this
-            // fails.
+            // runs are not empty and together as long as the vma at most. The frames are those of
+            // pages that the vma keeps, by `Shown`, until it is gone; or that are unmapped again if
+            // this fails.
             to_result(unsafe {
                 bindings::remap_pfn_range(vma, *address, frame, len, (*vma).vm_page_prot)
             })?;
@@ -183,43 +198,5 @@ impl<'a> NewMapping<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// The operations of mappings of a `T`: `vm_private_data` is a foreign `Arc<Shown<T>>` that belongs
-/// to the vma.
-struct Vtable<T>(PhantomData<T>);
-
-impl<T: Mapped> Vtable<T> {
-    const OPERATIONS: bindings::vm_operations_struct = bindings::vm_operations_struct {
-        open: Some(Self::open),
-        close: Some(Self::close),
-        ..pin_init::zeroed()
-    };
-
-    const fn build() -> &'static bindings::vm_operations_struct {
-        &Self::OPERATIONS
-    }
-
-    /// # Safety
-    ///
-    /// `vma` must be a new copy of one that [`NewMapping::map`] set up.
-    unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: The copy has the private data of the original, whose reference keeps it alive
-        // here.
-        let shown: ArcBorrow<'_, Shown<T>> = unsafe { Arc::borrow((*vma).vm_private_data) };
-        shown.object.mapping_copied();
-        // The copy now has a reference of its own, which is the same pointer.
-        let _ = Arc::from(shown).into_foreign();
-    }
-
-    /// # Safety
-    ///
-    /// `vma` must be one that [`NewMapping::map`] set up, or a copy that `open` was told of, and
-    /// must be going away.
-    unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: The reference belongs to this vma, which does not use it again.
-        let shown: Arc<Shown<T>> = unsafe { Arc::from_foreign((*vma).vm_private_data) };
-        shown.object.mapping_removed();
     }
 }

@@ -60,7 +60,7 @@ STAT_FIELDS = (
 ).split()
 INFO_FIELDS = (
     "abi_version page_size features default_size token max_ranges max_segments max_segment_bytes max_total_bytes "
-    "max_bytes_per_uid segments total_bytes uid_bytes window_start window_end access restricted max_robust"
+    "max_bytes_per_uid segments total_bytes uid_bytes window_start window_end access restricted max_robust default_map"
 ).split()
 
 

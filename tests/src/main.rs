@@ -22,6 +22,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(map) = args.map.as_deref().filter(|map| !sys::mode::choose(map)) {
+        eprintln!("shmdev-tests: no way to map is called {map:?}\n{}", Args::USAGE);
+        return ExitCode::from(2);
+    }
     let all = cases::ALL.iter().copied().flatten().enumerate();
     let tests: Vec<_> = all
         .filter(|&(index, _)| args.has_share_in(index))

@@ -165,6 +165,11 @@
 #define SHMDEV_FEATURE_EVENTFD (1 << 7)
 
 /**
+ * `shmdev_info.features`: how a segment is mapped can be chosen, see `SHMDEV_MAP_MASK`.
+ */
+#define SHMDEV_FEATURE_MAP (1 << 8)
+
+/**
  * Bytes of a name's field. A name is 1 to 63 bytes of `A-Z a-z 0-9 . _ -`, but neither `.` nor
  * `..`; the rest of the field is zero.
  */
@@ -200,6 +205,29 @@
  * `shmdev_create.flags`: remove the segment when the last handle attached to it goes.
  */
 #define SHMDEV_CREATE_AUTO_REMOVE (1 << 1)
+
+/**
+ * `shmdev_create.flags` and `shmdev_stat.flags`: the bits that say how the segment is mapped. In
+ * `shmdev_create.flags`, none of them is `shmdev_info.default_map`.
+ */
+#define SHMDEV_MAP_MASK (3 << 2)
+
+/**
+ * `SHMDEV_MAP_MASK`: all page table entries are made by `mmap`. Pages cannot be pinned or copied on write.
+ */
+#define SHMDEV_MAP_PFN (1 << 2)
+
+/**
+ * `SHMDEV_MAP_MASK`: entries are made when pages are touched, some at a time. Pages can be pinned (`O_DIRECT`,
+ * fixed buffers of io_uring) and copied on write (`MAP_PRIVATE`).
+ */
+#define SHMDEV_MAP_FAULT (2 << 2)
+
+/**
+ * `SHMDEV_MAP_MASK`: entries of 2 MiB are made when they are touched, the others by `mmap`. Else as
+ * `SHMDEV_MAP_PFN`.
+ */
+#define SHMDEV_MAP_HUGE (3 << 2)
 
 /**
  * `shmdev_create.status`: the segment was made by this call; else it existed.
@@ -395,9 +423,13 @@ struct shmdev_info {
    */
   uint32_t max_robust;
   /**
+   * How a segment is mapped that is created without saying: one of the `SHMDEV_MAP_*`.
+   */
+  uint32_t default_map;
+  /**
    * Zero.
    */
-  uint32_t reserved[3];
+  uint32_t reserved[2];
 };
 
 /**
@@ -478,7 +510,7 @@ struct shmdev_stat {
    */
   uint32_t pieces;
   /**
-   * A set of `SHMDEV_SEGMENT_*` bits.
+   * A set of `SHMDEV_SEGMENT_*` bits, and one of the `SHMDEV_MAP_*`.
    */
   uint32_t flags;
   /**
@@ -540,7 +572,7 @@ struct shmdev_create {
    */
   uint32_t mode;
   /**
-   * A set of `SHMDEV_CREATE_*` bits.
+   * A set of `SHMDEV_CREATE_*` bits, and one of the `SHMDEV_MAP_*` or none.
    */
   uint32_t flags;
   /**

@@ -65,6 +65,7 @@ mod device;
 mod error;
 mod eventfd;
 mod manage;
+mod map;
 mod mapping;
 mod memory;
 mod name;
@@ -100,6 +101,7 @@ pub use crate::error::{
     WakeError, WakeErrorKind,
 };
 pub use crate::eventfd::Signal;
+pub use crate::map::{Map, MapNameError};
 pub use crate::mapping::Mapping;
 pub use crate::memory::Atomic;
 pub use crate::name::{Name, NameError, Target};

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::device::{Device, OpenOptions};
 use crate::error::{OpenError, OpenErrorKind, errno};
+use crate::map::Map;
 use crate::name::{Name, NameError, Target};
 use crate::segment::Segment;
 use crate::sys;
@@ -41,6 +42,7 @@ pub struct SegmentOptions {
     create: bool,
     create_new: bool,
     auto_remove: bool,
+    map: Option<Map>,
 }
 
 impl Default for SegmentOptions {
@@ -60,6 +62,7 @@ impl SegmentOptions {
             create: false,
             create_new: false,
             auto_remove: false,
+            map: None,
         }
     }
 
@@ -116,6 +119,13 @@ impl SegmentOptions {
         self
     }
 
+    /// How a segment that is created is mapped; unless told so, as the module's parameter `default_map` says. One
+    /// that exists must be mapped so, too.
+    pub fn map(&mut self, map: Map) -> &mut Self {
+        self.map = Some(map);
+        self
+    }
+
     /// Opens the device, and `target`, a name or an id; or creates it, if that was asked for.
     ///
     /// # Errors
@@ -123,7 +133,7 @@ impl SegmentOptions {
     /// Those of [`OpenOptions::open`], and, of [`OpenErrorKind`]:
     /// - opening: `NoSegment`, `Removed`, `SegmentDenied`, `InvalidName`, and for the default segment, where
     ///   the IPC namespace has none yet, `Limit`, `NoMemory`, `Interrupted`;
-    /// - creating: `Exists`, `TooSmall`, `SegmentDenied`, `InvalidName`, `InvalidSize`, `InvalidMode`,
+    /// - creating: `Exists`, `TooSmall`, `MappedOtherwise`, `SegmentDenied`, `InvalidName`, `InvalidSize`, `InvalidMode`,
     ///   `IdGiven`, `Limit`, `NoMemory`, `Interrupted`;
     /// - both: `Unsupported`.
     pub fn open<'a>(&self, target: impl Into<Target<'a>>) -> Result<Segment, OpenError> {
@@ -192,7 +202,9 @@ impl SegmentOptions {
             name,
             size: self.size,
             mode: self.mode,
-            flags: flag(self.create_new, CREATE_EXCLUSIVE) | flag(self.auto_remove, CREATE_AUTO_REMOVE),
+            flags: flag(self.create_new, CREATE_EXCLUSIVE)
+                | flag(self.auto_remove, CREATE_AUTO_REMOVE)
+                | self.map.map_or(0, Map::to_abi),
             ..uapi::Create::default()
         })
     }

@@ -133,7 +133,7 @@ impl Segment {
         self.map_window(Window {
             offset: 0,
             len: self.size_to_map()?,
-            writable: true,
+            how: How::Write,
         })
     }
 
@@ -146,7 +146,7 @@ impl Segment {
         self.map_window(Window {
             offset: 0,
             len: self.size_to_map()?,
-            writable: false,
+            how: How::Read,
         })
     }
 
@@ -161,7 +161,7 @@ impl Segment {
         self.map_window(Window {
             offset,
             len: len as u64,
-            writable: true,
+            how: How::Write,
         })
     }
 
@@ -174,7 +174,31 @@ impl Segment {
         self.map_window(Window {
             offset,
             len: len as u64,
-            writable: false,
+            how: How::Read,
+        })
+    }
+
+    /// Maps the whole segment as a private copy, for reading and writing: as Python's `ACCESS_COPY`. What is written to it
+    /// is seen by nobody else, and a page shows what others write until something is written to it here.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map), but the handle need not be open for writing; [`NoCopies`](MapErrorKind::NoCopies) for
+    /// segments that are not [`Map::Fault`](crate::Map::Fault).
+    ///
+    /// ```no_run
+    /// use shmdev::{Map, SegmentOptions};
+    ///
+    /// let plan = SegmentOptions::new().create(true).size(4096).map(Map::Fault).open("plan")?;
+    /// let draft = plan.map_copy()?;
+    /// draft.write_at(b"what if", 0)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn map_copy(&self) -> Result<Mapping, MapError> {
+        self.map_window(Window {
+            offset: 0,
+            len: self.size_to_map()?,
+            how: How::Copy,
         })
     }
 
@@ -189,12 +213,13 @@ impl Segment {
         let mut options = MmapOptions::new();
         // Always with a length: memmap2's own comes from fstat, which says 0 for a device.
         options.offset(window.offset).len(len);
-        let raw = match window.writable {
-            true => options.map_raw(self.file()),
-            false => options.map_raw_read_only(self.file()),
+        let raw = match window.how {
+            How::Write => options.map_raw(self.file()),
+            How::Read => options.map_raw_read_only(self.file()),
+            How::Copy => sys::map_copy(&options, self.file()),
         };
         let raw = raw.map_err(|error| MapError::new(window.operation(), error))?;
-        Ok(Mapping::new(raw, window.offset, window.writable))
+        Ok(Mapping::new(raw, window.offset, window.how != How::Read))
     }
 
     /// Waits until a write was completed that this handle has not seen; `false` when none was until
@@ -248,12 +273,24 @@ impl Segment {
 struct Window {
     offset: u64,
     len: u64,
-    writable: bool,
+    how: How,
+}
+
+/// What a window is mapped for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum How {
+    Write,
+    Read,
+    Copy,
 }
 
 impl Window {
     fn operation(self) -> String {
-        let how = if self.writable { "" } else { " read-only" };
+        let how = match self.how {
+            How::Write => "",
+            How::Read => " read-only",
+            How::Copy => " as a private copy",
+        };
         format!("map {} bytes at {}{how}", self.len, self.offset)
     }
 
@@ -348,7 +385,7 @@ mod tests {
         let window = Window {
             offset,
             len,
-            writable: true,
+            how: How::Write,
         };
         window
             .check(4096)

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::device::Device;
 use crate::error::ListError;
+use crate::map::Map;
 use crate::name::Name;
 use crate::sys;
 use crate::uapi::{self, LIST_MAX, SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED};
@@ -62,6 +63,8 @@ pub struct Stat {
     pub attached: Option<SystemTime>,
     /// When its owner, group, mode or size was changed last; `None` for never.
     pub changed: Option<SystemTime>,
+    /// How it is mapped.
+    pub map: Map,
     /// It goes with the last handle attached to it.
     pub auto_remove: bool,
     /// It was removed, and lives only until the last handle goes.
@@ -95,6 +98,7 @@ impl From<&uapi::Stat> for Stat {
             created: time(stat.created_ns),
             attached: some(stat.attached_ns),
             changed: some(stat.changed_ns),
+            map: Map::from_abi(stat.flags),
             auto_remove: stat.flags & SEGMENT_AUTO_REMOVE != 0,
             removed: stat.flags & SEGMENT_REMOVED != 0,
         }

@@ -1,18 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The ioctls of `/dev/shmdev`, as safe functions of a descriptor. Nothing else in the crate makes one.
+//! The ioctls of `/dev/shmdev`, as safe functions of a descriptor, and private mappings. Nothing else in the crate makes
+//! one.
 //!
 //! It returns what the kernel said and decides nothing: no retries, no defaults, no messages.
 
-#![expect(unsafe_code, reason = "ioctl(2) takes a pointer")]
+#![expect(
+    unsafe_code,
+    reason = "ioctl(2) takes a pointer, and memmap2 offers references to private mappings"
+)]
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+use memmap2::{MmapOptions, MmapRaw};
 
 use crate::uapi::{
     self, Create, Eventfd, Info, List, Open, Remove, Requeue, Resize, Restrict, Robust, Set, Stat, SyncRange,
     Target, Wait, Waitv, Wake, WakeWait,
 };
+
+/// Maps a private copy.
+pub(crate) fn map_copy(options: &MmapOptions, file: &File) -> io::Result<MmapRaw> {
+    // SAFETY: Others may write to pages that were not copied yet. Nobody is given a reference to them: an `MmapRaw` has
+    // none.
+    Ok(unsafe { options.map_copy(file) }?.into())
+}
 
 /// The functions that `ioctl-sys` makes; their opcodes are compared with the ABI's below.
 mod raw {

@@ -25,7 +25,7 @@ fn info_has_the_layout_of_the_abi() {
         abi_version 0 page_size 4 features 8 default_size 16 token 24 max_ranges 28 max_segments 32
         max_segment_bytes 40 max_total_bytes 48 max_bytes_per_uid 56 segments 64 total_bytes 72 uid_bytes 80
         window_start 88 window_end 96 access 104 restricted 108 max_robust 112
-        reserved 116);
+        default_map 116 reserved 120);
 }
 
 #[test]

@@ -25,15 +25,19 @@ pub(crate) struct Args {
     pub(crate) exact: bool,
     /// Which of so many programs this is, from 1 on, of which each takes its share of the tests.
     pub(crate) shard: (usize, usize),
+    /// How segments are mapped.
+    pub(crate) map: Option<String>,
     /// Each result line says how long the test took.
     pub(crate) report_time: bool,
 }
 
 impl Args {
     /// How to use the program.
-    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--list] [--shard=I/N] [--report-time]\n\
+    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--list] [--shard=I/N] [--map=HOW] \
+        [--report-time]\n\
         Runs the tests whose name contains a FILTER (with --exact: is one), all without a filter; of N programs, the \
-        one with --shard=I/N takes its share. Needs root, and /dev/shmdev.";
+        one with --shard=I/N takes its share. With --map=pfn, fault or huge, segments are mapped so where a test does not \
+        say. Needs root, and /dev/shmdev.";
 
     /// Reads the arguments (without the program's name).
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Args, String> {
@@ -42,6 +46,7 @@ impl Args {
             filters: Vec::new(),
             exact: false,
             shard: (1, 1),
+            map: None,
             report_time: false,
         };
         for argument in arguments {
@@ -54,6 +59,9 @@ impl Args {
                 option if option.starts_with("--shard=") => {
                     let share = parse_shard(&option["--shard=".len()..]);
                     args.shard = share.ok_or_else(|| format!("{option}: expected 1/2, 2/2 and the like"))?;
+                }
+                option if option.starts_with("--map=") => {
+                    args.map = Some(option["--map=".len()..].to_owned())
                 }
                 option if option.starts_with('-') => return Err(format!("unknown option {option}")),
                 _ => args.filters.push(argument),

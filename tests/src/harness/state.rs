@@ -70,6 +70,10 @@ pub(super) fn prepare() -> Result<(), String> {
     if !module::is_loaded() {
         module::load("").map_err(|error| format!("cannot load {}: {error}", module::path().display()))?;
     }
+    if !module::maps_as_chosen() {
+        module::reload("")
+            .map_err(|error| format!("cannot load the module with another default_map: {error}"))?;
+    }
     identity::close_node().map_err(|error| format!("cannot change the node's mode: {error}"))?;
     let _ = State::clean();
     let handle = Handle::open(libc::O_RDWR).map_err(|error| format!("cannot open /dev/shmdev: {error}"))?;

@@ -14,6 +14,7 @@ pub(crate) mod handle;
 pub(crate) mod hostile;
 pub(crate) mod identity;
 pub(crate) mod limits;
+pub(crate) mod mode;
 pub(crate) mod module;
 pub(crate) mod namespace;
 pub(crate) mod poll;
@@ -27,6 +28,7 @@ pub(crate) mod uring;
 pub(crate) mod words;
 
 pub(crate) use handle::Handle;
+pub(crate) use mode::mode;
 pub(crate) use nix::Result;
 pub(crate) use nix::errno::Errno;
 pub(crate) use process::{Gate, Process};

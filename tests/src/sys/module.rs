@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use super::{Errno, Result};
+use super::{Errno, Result, mode};
 
 /// Where the module's file is.
 pub(crate) fn path() -> PathBuf {
@@ -18,10 +18,17 @@ pub(crate) fn is_loaded() -> bool {
     Path::new("/sys/module/shmdev/refcnt").exists()
 }
 
-/// Loads the module with these parameters (`name=value`, separated by blanks).
+/// Whether the module maps as this run wants it.
+pub(crate) fn maps_as_chosen() -> bool {
+    let default = std::fs::read_to_string("/sys/module/shmdev/parameters/default_map");
+    default.is_ok_and(|name| name.trim_end() == mode().name)
+}
+
+/// Loads the module with these parameters (`name=value`, separated by blanks), and the run's way to map before them.
 pub(crate) fn load(parameters: &str) -> Result<()> {
     let file =
         File::open(path()).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let parameters = format!("default_map={} {parameters}", mode().name);
     let parameters = CString::new(parameters).expect("parameters without NUL");
     // SAFETY: an open file and a C string.
     let result = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), parameters.as_ptr(), 0) };

@@ -102,6 +102,7 @@ impl OpenErrorKind {
             Errno::EACCES => Self::SegmentDenied,
             Errno::EEXIST => Self::Exists,
             Errno::EINVAL => Self::TooSmall,
+            Errno::EOPNOTSUPP => Self::MappedOtherwise,
             Errno::EBUSY => Self::Attached,
             Errno::ENOSPC => Self::Limit,
             Errno::ENOMEM => Self::NoMemory,
@@ -144,6 +145,8 @@ kinds! {
         Exists => "name exists",
         /// `EINVAL`: the segment exists and is smaller than the size asked for.
         TooSmall => "the segment exists and is smaller than that; ask for less, or resize it",
+        /// `EOPNOTSUPP`: the segment exists and is not mapped as asked for; see [`Map`](crate::Map).
+        MappedOtherwise => "the segment exists and is mapped in another way",
         /// `EINVAL`: a segment of 0 bytes, or no size was given.
         InvalidSize => "a segment has at least one byte; say how many",
         /// `EINVAL`: the mode is above 0o777.
@@ -290,6 +293,8 @@ kinds! {
         /// `EACCES`: the handle is not open for reading, or not for writing and a writable mapping was
         /// asked for, or it was restricted to less.
         Denied: EACCES => "the handle is not open for that (reading, and writing too if writable), or was restricted to less",
+        /// `EOPNOTSUPP`: a private copy of a segment that is not [`Map::Fault`](crate::Map::Fault).
+        NoCopies: EOPNOTSUPP => "private copies can be had of segments with --map fault only",
         /// `EPERM`: the kernel's policy does not allow it.
         NotPermitted: EPERM => "not permitted",
         /// `ENOMEM`: no memory for page tables, or a limit on the address space.

@@ -20,7 +20,7 @@
 	CHECK(sizeof(struct structure) == (size)); \
 	CHECK(offsetof(struct structure, last) == (offset))
 
-LAYOUT(shmdev_info, 128, reserved, 116);
+LAYOUT(shmdev_info, 128, reserved, 120);
 LAYOUT(shmdev_target, 80, reserved, 76);
 LAYOUT(shmdev_stat, 240, reserved, 192);
 LAYOUT(shmdev_create, 96, reserved, 92);

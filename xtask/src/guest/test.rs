@@ -46,6 +46,17 @@ pub struct Args {
     kernel: KernelArgs,
     #[command(flatten)]
     machine: MachineArgs,
+    /// How segments are mapped where a test does not say: pfn (default), fault, huge, or all, a run after the other
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "pfn",
+        hide_possible_values = true,
+        hide_default_value = true,
+        conflicts_with = "machinery"
+    )]
+    map: Maps,
     /// Guests that share the tests [default: as many as have processors of their own, at most 4]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     jobs: Option<u8>,
@@ -61,6 +72,27 @@ pub struct Args {
     /// Test the machinery instead: guests that panic, hang, power off, or say nothing
     #[arg(long)]
     machinery: bool,
+}
+
+/// How segments are to be mapped.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Maps {
+    Pfn,
+    Fault,
+    Huge,
+    All,
+}
+
+impl Maps {
+    /// As the guest's tests call them.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Maps::Pfn => &["pfn"],
+            Maps::Fault => &["fault"],
+            Maps::Huge => &["huge"],
+            Maps::All => &["pfn", "fault", "huge"],
+        }
+    }
 }
 
 /// So many guests share the tests at most if nobody asks for more.
@@ -101,16 +133,20 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
         return list(ctx, filter, !args.guest_only, !args.host_only);
     }
     let mut summary = Summary::new();
-    let mut specs = if args.host_only { Vec::new() } else { specs }.into_iter();
+    let specs = if args.host_only { Vec::new() } else { specs };
+    let runs = specs
+        .iter()
+        .flat_map(|spec| args.map.names().iter().map(move |map| (spec, *map)));
+    let mut runs = runs.collect::<Vec<_>>().into_iter();
     // The host's tests run beside the first guests.
     let mut host = (!args.guest_only).then(|| host_part(ctx, filter));
     while !summary.interrupted() {
-        let spec = specs.next();
-        if spec.is_none() && host.is_none() {
+        let run = runs.next();
+        if run.is_none() && host.is_none() {
             break;
         }
         // First, for it shows how far it is, and would wait for the same locks of cargo's.
-        let guests = spec.map_or_else(Vec::new, |spec| guest_parts(ctx, &spec, &args));
+        let guests = run.map_or_else(Vec::new, |(spec, map)| guest_parts(ctx, spec, map, &args));
         let parts = host.take().into_iter().chain(guests);
         abreast::run(parts.collect(), || Standard, &mut summary);
     }
@@ -127,10 +163,13 @@ fn host_part(ctx: &Ctx, filter: Option<&str>) -> Part {
     })
 }
 
-/// The guests that share the tests of a kernel.
-fn guest_parts(ctx: &Ctx, spec: &Spec, args: &Args) -> Vec<Part> {
-    let name = format!("guest {spec}");
-    let guests = match Guests::prepare(ctx, spec, args) {
+/// The guests that share the tests of a kernel, with segments mapped in one way.
+fn guest_parts(ctx: &Ctx, spec: &Spec, map: &'static str, args: &Args) -> Vec<Part> {
+    let name = match args.map {
+        Maps::Pfn => format!("guest {spec}"),
+        _ => format!("guest {spec}, {map}"),
+    };
+    let guests = match Guests::prepare(ctx, spec, map, args) {
         Ok(guests) => Arc::new(guests),
         // The host, and the other kernels, still have something to tell.
         Err(error) => return vec![Part::new(name, |_| Err(error))],
@@ -152,13 +191,14 @@ struct Guests {
     parts: Parts,
     machine: MachineArgs,
     filter: Option<String>,
+    map: &'static str,
     /// One for each.
     logs: Vec<PathBuf>,
 }
 
 impl Guests {
     /// Makes what they need.
-    fn prepare(ctx: &Ctx, spec: &Spec, args: &Args) -> Result<Self> {
+    fn prepare(ctx: &Ctx, spec: &Spec, map: &'static str, args: &Args) -> Result<Self> {
         let parts = image::prepare(ctx, spec)?;
         let filter = args.filter.clone();
         let kernel = &parts.kernel;
@@ -175,6 +215,7 @@ impl Guests {
             parts,
             machine: args.machine.clone(),
             filter,
+            map,
             logs,
         })
     }
@@ -183,7 +224,8 @@ impl Guests {
     fn tests(&self, ctx: &Ctx, index: usize, output: &mut dyn Output) -> Result<Verdict> {
         let Guests { parts, machine, .. } = self;
         let shard = format!("--shard={}/{}", index + 1, self.logs.len());
-        let argv = ["/usr/local/bin/shmdev-tests", &shard];
+        let map = format!("--map={}", self.map);
+        let argv = ["/usr/local/bin/shmdev-tests", &shard, &map];
         let argv = argv.into_iter().chain(self.filter.as_deref());
         let job = Job {
             argv: argv.map(Into::into).collect(),

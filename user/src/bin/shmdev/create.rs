@@ -5,7 +5,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use shmdev::{Change, Name, Segment};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use shmdev::{Change, Map, Name, Segment};
 
 use crate::Node;
 use crate::child;
@@ -32,7 +33,12 @@ pub(crate) struct Args {
     /// Give it to somebody else: USER, USER:GROUP or :GROUP, by name or number
     #[arg(long, short, value_name = "OWNER", value_parser = parse::owner)]
     owner: Option<Owner>,
-    /// If there is one of that name that you may read, with that many bytes or more, leave it as it is
+    /// How it is mapped: pfn (all at once), fault (a page when it is touched: O_DIRECT and private copies work) or huge
+    /// (entries of 2 MiB) [default: the module's]
+    #[arg(long, value_name = "HOW", value_parser = maps())]
+    map: Option<Map>,
+    /// If there is one of that name that you may read, with that many bytes or more, and mapped as asked for if --map is
+    /// given, leave it as it is
     #[arg(long)]
     or_open: bool,
     /// Remove it when nobody has it open any more
@@ -43,9 +49,16 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
+fn maps() -> impl TypedValueParser<Value = Map> {
+    PossibleValuesParser::new(["pfn", "fault", "huge"]).try_map(|word| word.parse::<Map>())
+}
+
 pub(crate) fn run(node: &Node, args: &Args) -> Result<ExitCode> {
-    let segment = node
-        .options()
+    let mut options = node.options();
+    if let Some(map) = args.map {
+        options.map(map);
+    }
+    let segment = options
         .write(false)
         .create(true)
         .create_new(!args.or_open)

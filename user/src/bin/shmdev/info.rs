@@ -3,11 +3,11 @@
 //! `shmdev info`: what the device says of itself.
 
 use serde::Serialize;
-use shmdev::Info;
 use shmdev::uapi::{
-    FEATURE_EVENTFD, FEATURE_POLL, FEATURE_RESTRICT, FEATURE_ROBUST, FEATURE_SEGMENTS, FEATURE_SYNC,
-    FEATURE_WAIT, FEATURE_WAITV,
+    FEATURE_EVENTFD, FEATURE_MAP, FEATURE_POLL, FEATURE_RESTRICT, FEATURE_ROBUST, FEATURE_SEGMENTS,
+    FEATURE_SYNC, FEATURE_WAIT, FEATURE_WAITV,
 };
+use shmdev::{Info, Map};
 
 use crate::Node;
 use crate::failure::{Result, print};
@@ -28,6 +28,7 @@ struct Report {
     page_size: u32,
     features: Vec<String>,
     default_size: u64,
+    default_map: String,
     max_ranges: u32,
     max_segments: u64,
     segments: u64,
@@ -53,6 +54,7 @@ fn report(info: &Info) -> Report {
         page_size: info.page_size,
         features: features(info.features),
         default_size: info.default_size,
+        default_map: Map::from_abi(info.default_map).to_string(),
         max_ranges: info.max_ranges,
         max_segments: info.max_segments,
         segments: info.segments,
@@ -70,6 +72,13 @@ fn page(info: &Info) -> String {
         ("features", features(info.features).join(", ")),
         ("page size", format!("{} bytes", info.page_size)),
         ("default segment", size(info.default_size)),
+        (
+            "mapped",
+            format!(
+                "as {} where nothing else is asked for",
+                Map::from_abi(info.default_map)
+            ),
+        ),
         ("segments", format!("{} of {}", info.segments, info.max_segments)),
         (
             "bytes in all",
@@ -97,6 +106,7 @@ fn features(bits: u64) -> Vec<String> {
         FEATURE_WAITV => "waitv".to_owned(),
         FEATURE_ROBUST => "robust".to_owned(),
         FEATURE_EVENTFD => "eventfd".to_owned(),
+        FEATURE_MAP => "map".to_owned(),
         _ => format!("bit-{bit}"),
     };
     (0..u64::BITS)

@@ -38,6 +38,7 @@ pub(crate) struct Report<'a> {
     sleepers: u32,
     generation: u64,
     pieces: u32,
+    map: String,
     auto_remove: bool,
     removed: bool,
 }
@@ -68,6 +69,7 @@ impl<'a> Report<'a> {
             sleepers: stat.sleepers,
             generation: stat.generation,
             pieces: stat.pieces,
+            map: stat.map.to_string(),
             auto_remove: stat.auto_remove,
             removed: stat.removed,
         }

@@ -2,7 +2,7 @@
 
 //! `shmdev stat`: the state of a segment.
 
-use shmdev::{Stat, StatErrorKind, Target};
+use shmdev::{Map, Stat, StatErrorKind, Target};
 
 use crate::Node;
 use crate::accounts::Accounts;
@@ -76,6 +76,7 @@ fn page(stat: &Stat, accounts: &Accounts) -> String {
                 count(stat.pieces.into(), "piece")
             ),
         ),
+        ("mapped", mapped(stat.map).to_owned()),
         ("mode", mode(stat.mode)),
         ("owner", accounts.user_with_id(stat.uid)),
         ("group", accounts.group_with_id(stat.gid)),
@@ -104,6 +105,14 @@ fn page(stat: &Stat, accounts: &Accounts) -> String {
     lines.iter().map(line).collect()
 }
 
+fn mapped(map: Map) -> &'static str {
+    match map {
+        Map::Pfn => "pfn: all at once",
+        Map::Fault => "fault: pages when they are touched",
+        Map::Huge => "huge: by entries of 2 MiB where they fit",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +128,7 @@ mod tests {
             "{page}"
         );
         assert!(
-            page.contains("size           5000 bytes (4.9K), 8192 in whole pages; physically 2 pieces\n")
+            page.contains("size           5000 bytes (4.9K), 8192 in whole pages; physically 2 pieces\nmapped         pfn: all at once\n")
         );
         assert!(page.contains("mode           0600\nowner          root (0)\ngroup          0\n"));
         assert!(page.contains("last attached  never\nlifetime       until it is removed\n"));

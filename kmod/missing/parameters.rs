@@ -1,8 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Module parameters that can be changed while the module is loaded: those of `module!` cannot.
+//! Module parameters that `module!` cannot have: words, and numbers that can be changed while the
+//! module is loaded.
 
-use super::ffi;
+use super::{
+    ffi,
+    pages::MapMode, //
+};
+
+/// How segments are mapped that are created without saying.
+pub(crate) fn default_map() -> MapMode {
+    // SAFETY: Reads a number, which is not changed after the module was loaded.
+    match unsafe { ffi::shmdev_default_map() } {
+        1 => MapMode::Fault,
+        2 => MapMode::Huge,
+        _ => MapMode::Pfn,
+    }
+}
 
 /// What may be had. The values are those of this moment.
 #[derive(Clone, Copy)]

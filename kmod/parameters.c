@@ -1,12 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Module parameters that are limits, and can be changed in /sys/module/shmdev/parameters while the
- * module is loaded. Declared for Rust in missing/ffi.rs.
+ * Module parameters that module! cannot have: words, and limits that can be changed in
+ * /sys/module/shmdev/parameters while the module is loaded. Declared for Rust in missing/ffi.rs.
  */
 
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+/* In the order of MapMode in missing/pages.rs. */
+static const char *const map_modes[] = { "pfn", "fault", "huge" };
+static int default_map;
+
+static int default_map_set(const char *word, const struct kernel_param *param)
+{
+	int index = sysfs_match_string(map_modes, word);
+
+	if (index < 0)
+		return index;
+	default_map = index;
+	return 0;
+}
+
+static int default_map_get(char *page, const struct kernel_param *param)
+{
+	return sysfs_emit(page, "%s\n", map_modes[default_map]);
+}
+
+static const struct kernel_param_ops default_map_ops = {
+	.set = default_map_set,
+	.get = default_map_get,
+};
+module_param_cb(default_map, &default_map_ops, NULL, 0444);
+MODULE_PARM_DESC(default_map,
+		 "How segments are mapped that are created without saying: pfn (default), fault or huge");
+
+int shmdev_default_map(void);
+int shmdev_default_map(void)
+{
+	return default_map;
+}
 
 static unsigned int max_segments = 4096;
 module_param(max_segments, uint, 0644);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How segments are mapped in this run, where a test does not say, and what each way refuses.
+
+use std::sync::OnceLock;
+
+use super::{Errno, MAP_FAULT, MAP_HUGE, MAP_PFN, Result};
+
+/// A way to map segments, and what can be done with memory that is mapped so.
+#[derive(Debug)]
+pub(crate) struct Mode {
+    /// As the module's parameter `default_map` has it.
+    pub(crate) name: &'static str,
+    pub(crate) flag: u32,
+    /// A mapping with `MAP_PRIVATE` and `PROT_WRITE`, which copies what is written to.
+    pub(crate) copies: Result<()>,
+    /// Whatever pins pages: `O_DIRECT`, fixed buffers of io_uring, `process_vm_readv`.
+    pub(crate) pins: Result<()>,
+    /// `madvise` that takes entries away, to come back when they are touched: `MADV_DONTNEED` and the like.
+    pub(crate) forgets: Result<()>,
+    /// A private mapping may be written to after `mprotect`.
+    pub(crate) copies_later: Result<()>,
+    /// What a debugger may not write to by a shared mapping that is read-only: what it is told.
+    pub(crate) is_resident: bool,
+}
+
+const MODES: [Mode; 3] = [
+    Mode {
+        name: "pfn",
+        flag: MAP_PFN,
+        copies: Err(Errno::EOPNOTSUPP),
+        pins: Err(Errno::EFAULT),
+        forgets: Err(Errno::EINVAL),
+        copies_later: Err(Errno::EACCES),
+        is_resident: false,
+    },
+    Mode {
+        name: "fault",
+        flag: MAP_FAULT,
+        copies: Ok(()),
+        pins: Ok(()),
+        forgets: Ok(()),
+        copies_later: Ok(()),
+        is_resident: true,
+    },
+    Mode {
+        name: "huge",
+        flag: MAP_HUGE,
+        copies: Err(Errno::EOPNOTSUPP),
+        pins: Err(Errno::EFAULT),
+        forgets: Err(Errno::EINVAL),
+        copies_later: Err(Errno::EACCES),
+        is_resident: false,
+    },
+];
+
+static CHOSEN: OnceLock<&'static Mode> = OnceLock::new();
+
+/// Chooses for the run; to be called before anything else, and once. Returns whether there is such a mode.
+pub(crate) fn choose(name: &str) -> bool {
+    let mode = MODES.iter().find(|mode| mode.name == name);
+    mode.is_some_and(|mode| CHOSEN.set(mode).is_ok())
+}
+
+/// That of this run: `pfn` unless another was chosen.
+pub(crate) fn mode() -> &'static Mode {
+    CHOSEN.get().copied().unwrap_or(&MODES[0])
+}
+
+/// All there are.
+pub(crate) fn modes() -> &'static [Mode] {
+    &MODES
+}
