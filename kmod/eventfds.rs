@@ -9,7 +9,6 @@
 
 use crate::{
     missing::{
-        barrier::full_barrier,
         eventfd::EventFd,
         gfp::GFP_MAY_FAIL, //
     },
@@ -143,13 +142,17 @@ impl Eventfds {
         node
     }
 
-    /// Signals those that were added for it, which has just come about.
+    /// Signals those that were added for it, which has just come about. Before that there must have been a
+    /// full barrier.
+    // Either this sees the eventfd, or who added it sees what was stored before the barrier.
+    #[inline]
     pub(crate) fn signal(&self, event: Event) {
-        // Either this sees the eventfd, or who added it sees what was stored before this.
-        full_barrier();
-        if self.count.load(Relaxed) == 0 {
-            return;
+        if self.count.load(Relaxed) != 0 {
+            self.signal_all(event);
         }
+    }
+
+    fn signal_all(&self, event: Event) {
         let mut next = Place {
             event,
             token: 0,

@@ -37,6 +37,10 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         ArcBorrow,
         Mutex,
@@ -75,6 +79,9 @@ pub(crate) struct Handle {
     pub(crate) seen: Seen,
     #[pin]
     robust_words: RobustWords,
+    /// The process that was watched last, as [`ProcessKey::bits`], until its watch ends: 0 for none. To find
+    /// it without the lock.
+    watched: Atomic<usize>,
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -144,6 +151,7 @@ impl Handle {
                 segment: SetOnce::new(),
                 seen: Seen::new(),
                 robust_words <- RobustWords::new(),
+                watched: Atomic::new(0),
                 inner <- new_mutex!(Inner::default(), "shmdev::Handle::inner"),
             }),
             GFP_MAY_FAIL,
@@ -160,17 +168,22 @@ impl Handle {
     ///
     /// Fails as [`Namespace::attach_default`] does, and with `EBUSY` while [`Handle::claim`] is in
     /// effect.
+    #[inline]
     pub(crate) fn segment(&self) -> Result<&Arc<Segment>> {
-        if self.attached().is_none() {
-            let inner = self.inner.lock();
-            if inner.claimed {
-                return Err(EBUSY);
-            }
-            // Somebody else may have been faster.
-            if self.attached().is_none() {
-                self.populate(self.namespace.attach_default(self.attacher())?);
-            }
+        self.attached().map_or_else(|| self.attach_default(), Ok)
+    }
+
+    #[cold]
+    fn attach_default(&self) -> Result<&Arc<Segment>> {
+        let inner = self.inner.lock();
+        if inner.claimed {
+            return Err(EBUSY);
         }
+        // Somebody else may have been faster.
+        if self.attached().is_none() {
+            self.populate(self.namespace.attach_default(self.attacher())?);
+        }
+        drop(inner);
         self.attached().ok_or(EBUSY)
     }
 
@@ -208,11 +221,15 @@ impl Handle {
     /// Sees to it that what the current process begins will be dropped when it exits.
     pub(crate) fn watch_current_process(this: ArcBorrow<'_, Self>) -> Result {
         let process = ProcessKey::current();
+        if this.watched.load(Relaxed) == process.bits() {
+            return Ok(());
+        }
         let mut inner = this.inner.lock();
         if !inner.watches.iter().any(|watch| watch.process() == process) {
             let watch = ExitWatch::current(this.into(), this.device.exits.clone())?;
             inner.watches.push(watch, GFP_MAY_FAIL)?;
         }
+        this.watched.store(process.bits(), Relaxed);
         Ok(())
     }
 
@@ -251,7 +268,7 @@ impl Handle {
 
     /// The last descriptor was closed, and the last mapping is gone.
     pub(crate) fn released(&self) {
-        // The watches have references to this handle.
+        // The watches have references to this handle. Nobody calls it any more.
         self.inner.lock().watches.clear();
         if let Some(segment) = self.attached() {
             segment.locks().handle_released(self.token.get());
@@ -267,7 +284,10 @@ impl Handle {
 impl ProcessExit for Handle {
     fn process_exited(this: &Arc<Self>, process: ProcessKey) {
         this.drop_what_process_has(process);
-        // Only now: until then, the watch keeps the key from naming another process.
-        this.inner.lock().forget(process);
+        // Only now: until then, the watch keeps the key from naming another process. Whoever is watched
+        // from here on says so under the lock.
+        let mut inner = this.inner.lock();
+        let _ = this.watched.cmpxchg(process.bits(), 0, Relaxed);
+        inner.forget(process);
     }
 }

@@ -20,6 +20,7 @@
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/time_namespace.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -31,6 +32,12 @@ void shmdev_smp_mb(void);
 void shmdev_smp_mb(void)
 {
 	smp_mb();
+}
+
+bool shmdev_has_sleeper(struct wait_queue_head *queue);
+bool shmdev_has_sleeper(struct wait_queue_head *queue)
+{
+	return wq_has_sleeper(queue);
 }
 
 u64 shmdev_random(void);

@@ -34,6 +34,7 @@ use crate::{
     target::Selector,
     uapi, //
 };
+use core::mem::offset_of;
 use kernel::{
     ffi::c_int,
     page::PAGE_SIZE,
@@ -70,6 +71,11 @@ impl Argument {
     fn write<T: AsBytes>(self, value: &T) -> Result {
         self.slice::<T>().writer().write(value)
     }
+
+    /// Writes a field that lies so many bytes from the start.
+    fn write_field<T: AsBytes>(self, offset: usize, value: &T) -> Result {
+        Self(self.0.wrapping_add(offset)).write(value)
+    }
 }
 
 /// Calls what `command` names. Returns what the call returns, if it succeeds.
@@ -80,8 +86,22 @@ pub(crate) fn dispatch(
     argument: usize,
 ) -> Result<c_int> {
     let argument = Argument(argument);
+    match command {
+        // What is called most often stays free of what the others need.
+        uapi::IOC_WAKE => words::wake(&handle, argument),
+        uapi::IOC_SYNC => sync(handle, argument),
+        _ => dispatch_others(handle, siblings, command, argument),
+    }
+}
+
+#[inline(never)]
+fn dispatch_others(
+    handle: ArcBorrow<'_, Handle>,
+    siblings: &Siblings<Handle>,
+    command: u32,
+    argument: Argument,
+) -> Result<c_int> {
     let done = match command {
-        uapi::IOC_WAKE => return words::wake(&handle, &argument.read()?),
         uapi::IOC_WAIT => words::wait(&handle, &argument.read()?),
         uapi::IOC_WAKE_WAIT => words::wake_wait(&handle, &argument.read()?),
         uapi::IOC_WAITV => return words::waitv(&handle, argument),
@@ -92,7 +112,6 @@ pub(crate) fn dispatch(
         uapi::IOC_EVENTFD_DEL => words::eventfd_del(&handle, &argument.read()?),
         uapi::IOC_INFO => argument.write(&info(&handle)),
         uapi::IOC_STAT => stat(&handle, argument),
-        uapi::IOC_SYNC => sync(handle, argument),
         uapi::IOC_CREATE => create(&handle, argument),
         uapi::IOC_OPEN => open(&handle, siblings, argument),
         uapi::IOC_SET => set(&handle, &argument.read()?),
@@ -345,8 +364,9 @@ fn restrict(handle: &Handle, arg: &uapi::Restrict) -> Result {
     handle.narrow(start, end, arg.access)
 }
 
-fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result {
-    let mut arg: uapi::SyncRange = argument.read()?;
+#[inline(never)]
+fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result<c_int> {
+    let arg: uapi::SyncRange = argument.read()?;
     let access = match arg.access {
         uapi::ACCESS_READ => Access::Read,
         uapi::ACCESS_WRITE => Access::Write,
@@ -356,16 +376,17 @@ fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result {
         return Err(EINVAL);
     }
     match arg.op {
-        uapi::SYNC_BEGIN => sync_begin(handle, access, &mut arg, argument),
-        uapi::SYNC_END => sync_end(&handle, access, &mut arg, argument),
-        _ => Err(EINVAL),
+        uapi::SYNC_BEGIN => sync_begin(handle, access, &arg, argument)?,
+        uapi::SYNC_END => sync_end(&handle, access, &arg, argument)?,
+        _ => return Err(EINVAL),
     }
+    Ok(0)
 }
 
 fn sync_begin(
     handle: ArcBorrow<'_, Handle>,
     access: Access,
-    arg: &mut uapi::SyncRange,
+    arg: &uapi::SyncRange,
     argument: Argument,
 ) -> Result {
     let segment = handle.segment()?;
@@ -374,14 +395,7 @@ fn sync_begin(
         uapi::DEADLINE_NOW => None,
         ns => Some(deadline(ns)?),
     };
-    let reach = &handle.reach;
-    let reaches = || {
-        let allowed = match access {
-            Access::Read => reach.reads(),
-            Access::Write => reach.writes(),
-        };
-        allowed && reach.covers(range.start, range.end)
-    };
+    let reaches = || handle.reach.allows(arg.access, range.start, range.end);
     if !reaches() {
         return Err(EACCES);
     }
@@ -391,15 +405,15 @@ fn sync_begin(
     let granted = segment
         .locks()
         .begin(owner, range, access, deadline, limit)?;
-    arg.generation = segment.generation();
-    arg.status = if granted.owner_died {
+    let generation = segment.generation();
+    let status = if granted.owner_died {
         uapi::STATUS_OWNER_DIED
     } else {
         0
     };
     // It may have been narrowed while this waited.
     let result = if reaches() {
-        argument.write(arg)
+        return_sync(argument, arg, generation, status)
     } else {
         Err(EACCES)
     };
@@ -407,7 +421,21 @@ fn sync_begin(
         segment.locks().withdraw(owner, range, access, granted);
         return Err(error);
     }
-    handle.seen.set(arg.generation);
+    handle.seen.set(generation);
+    Ok(())
+}
+
+/// Writes what [`uapi::SyncRange`] returns, as far as it is not there already.
+fn return_sync(
+    argument: Argument,
+    taken: &uapi::SyncRange,
+    generation: u64,
+    status: u32,
+) -> Result {
+    argument.write_field(offset_of!(uapi::SyncRange, generation), &generation)?;
+    if status != taken.status {
+        argument.write_field(offset_of!(uapi::SyncRange, status), &status)?;
+    }
     Ok(())
 }
 
@@ -419,26 +447,20 @@ fn deadline(ns: u64) -> Result<Deadline> {
     })
 }
 
-fn sync_end(
-    handle: &Handle,
-    access: Access,
-    arg: &mut uapi::SyncRange,
-    argument: Argument,
-) -> Result {
+fn sync_end(handle: &Handle, access: Access, arg: &uapi::SyncRange, argument: Argument) -> Result {
     let segment = handle.segment()?;
     let range = Range::new(arg.offset, arg.len)?;
     if arg.deadline_ns != 0 {
         return Err(EINVAL);
     }
-    arg.status = 0;
     let own = segment.end(handle.token.get(), range, access)?;
-    arg.generation = own.unwrap_or_else(|| segment.generation());
+    let generation = own.unwrap_or_else(|| segment.generation());
     if let Some(own) = own {
         handle.seen.set_own(own);
     }
-    argument.write(arg)?;
+    return_sync(argument, arg, generation, 0)?;
     if own.is_none() {
-        handle.seen.set(arg.generation);
+        handle.seen.set(generation);
     }
     Ok(())
 }

@@ -31,6 +31,10 @@ use kernel::{
     },
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         SpinLock, //
     }, //
@@ -42,6 +46,8 @@ pub(crate) const SIZE_MAX: u64 = 1 << 40;
 /// Memory that can be mapped and resized.
 #[pin_data]
 pub(crate) struct Memory {
+    /// As [`Memory::mapped_size`] says; changed with the pages.
+    mapped_size: Atomic<u64>,
     #[pin]
     state: SpinLock<State>,
 }
@@ -163,6 +169,7 @@ impl Memory {
             resizing: false,
         };
         Ok(pin_init!(Self {
+            mapped_size: Atomic::new(bytes),
             state <- new_spinlock!(state, "shmdev::Memory::state"),
         }))
     }
@@ -179,7 +186,7 @@ impl Memory {
 
     /// In bytes, whole pages.
     pub(crate) fn mapped_size(&self) -> u64 {
-        bytes_of(&self.state.lock().pages)
+        self.mapped_size.load(Relaxed)
     }
 
     /// For copying from or to it.
@@ -270,6 +277,7 @@ impl Memory {
         state.size = size;
         // The caller has a reference to the old ones.
         state.pages = pages;
+        self.mapped_size.store(bytes, Relaxed);
         Ok(state.charge.as_mut().map(|charge| {
             if let Some(more) = more {
                 charge.absorb(more);

@@ -138,7 +138,7 @@ impl RangeLocks {
         deadline: Option<Deadline>,
         limit: u32,
     ) -> Result<Granted> {
-        let now = clock::monotonic_ns();
+        let now = clock::ticks();
         let outcome = self.table.lock().begin(request, None, limit, now)?;
         if let Outcome::Granted(granted) = outcome {
             return Ok(granted);
@@ -158,7 +158,7 @@ impl RangeLocks {
     fn wait(&self, sleeper: &Sleeper, id: RequestId, deadline: Deadline) -> Result<Granted> {
         let wake = sleeper.sleep(deadline);
         let mut table = self.table.lock();
-        if let Some(granted) = table.settle(id, clock::monotonic_ns()) {
+        if let Some(granted) = table.settle(id, clock::ticks()) {
             if !current_is_being_killed() {
                 return Ok(granted);
             }
@@ -225,7 +225,7 @@ impl RangeLocks {
 
     /// Calls `show` for each range that is held or waited for: the request, whether it is held, and
     /// since when.
-    pub(crate) fn for_each(&self, mut show: impl FnMut(&Request<Requester>, bool, i64)) {
+    pub(crate) fn for_each(&self, mut show: impl FnMut(&Request<Requester>, bool, u64)) {
         for (request, held, since) in self.table.lock().requests() {
             show(request, held, since);
         }

@@ -12,6 +12,7 @@ use kernel::{
     sync::atomic::{
         Acquire,
         Atomic,
+        Relaxed,
         Release, //
     }, //
 };
@@ -42,7 +43,7 @@ impl Reach {
 
     /// What may be done: `uapi::ACCESS_READ`, `uapi::ACCESS_WRITE` or both.
     pub(crate) fn access(&self) -> u32 {
-        self.access.load(Acquire) & (READ | WRITE)
+        self.access.load(Relaxed) & (READ | WRITE)
     }
 
     pub(crate) fn reads(&self) -> bool {
@@ -53,29 +54,36 @@ impl Reach {
         self.access() & WRITE != 0
     }
 
+    /// Whether the bytes `start..end` are within, and those accesses, of `uapi::ACCESS_*`, are allowed.
+    #[inline]
+    pub(crate) fn allows(&self, access: u32, start: u64, end: u64) -> bool {
+        let now = self.access.load(Acquire);
+        now & access == access && (now & RESTRICTED == 0 || self.covers(start, end))
+    }
+
     /// Whether [`Reach::narrow`] was ever called with success.
     pub(crate) fn is_restricted(&self) -> bool {
-        self.access.load(Acquire) & RESTRICTED != 0
+        self.access.load(Relaxed) & RESTRICTED != 0
     }
 
     /// First byte.
     pub(crate) fn start(&self) -> u64 {
-        self.start.load(Acquire)
+        self.start.load(Relaxed)
     }
 
     /// The end of a segment of that size, as seen from here.
     pub(crate) fn end_within(&self, size: u64) -> u64 {
-        self.end.load(Acquire).min(size)
+        self.end.load(Relaxed).min(size)
     }
 
     /// The end, if it is not the segment's.
     pub(crate) fn end(&self) -> Option<u64> {
-        Some(self.end.load(Acquire)).filter(|&end| end != u64::MAX)
+        Some(self.end.load(Relaxed)).filter(|&end| end != u64::MAX)
     }
 
     /// Whether the bytes `start..end` are within.
     pub(crate) fn covers(&self, start: u64, end: u64) -> bool {
-        self.start() <= start && end <= self.end.load(Acquire)
+        self.start() <= start && end <= self.end.load(Relaxed)
     }
 
     /// Whether these pages are.
@@ -111,8 +119,9 @@ impl Reach {
         if !self.covers(start, end) || access & !self.access() != 0 {
             return Err(EACCES);
         }
-        self.start.store(start, Release);
-        self.end.store(end, Release);
+        self.start.store(start, Relaxed);
+        self.end.store(end, Relaxed);
+        // Who sees this sees the others, too.
         self.access.store(access | RESTRICTED, Release);
         Ok(())
     }

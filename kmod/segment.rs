@@ -330,6 +330,7 @@ impl Segment {
     }
 
     fn complete_write(&self) -> u64 {
+        // A full barrier, as `signal` needs.
         let generation = self.generation.advance();
         self.changed.notify_readable();
         self.eventfds.signal(Event::Generation);

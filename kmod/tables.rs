@@ -101,7 +101,6 @@ fn ranges(device: &Device, lines: &SeqFile) {
         lines,
         "ipcns id name state start end access token pid age_ms\n"
     );
-    let now = clock::monotonic_ns();
     let shown = registry.for_each_segment(|namespace, segment| {
         segment.locks().for_each(|request, held, since| {
             seq_print!(
@@ -119,7 +118,7 @@ fn ranges(device: &Device, lines: &SeqFile) {
                 },
                 request.owner,
                 request.process.pid,
-                now.saturating_sub(since).max(0) / 1_000_000
+                clock::ms_since(since)
             );
         });
         !is_full(lines)
@@ -129,7 +128,6 @@ fn ranges(device: &Device, lines: &SeqFile) {
 
 fn words(device: &Device, lines: &SeqFile) {
     seq_print!(lines, "ipcns id name offset token pid age_ms\n");
-    let now = clock::monotonic_ns();
     let shown = device.registry.for_each_segment(|namespace, segment| {
         device.words.for_each_of(segment, |waiter| {
             seq_print!(
@@ -141,7 +139,7 @@ fn words(device: &Device, lines: &SeqFile) {
                 waiter.offset(),
                 waiter.token,
                 waiter.sleeper().pid(),
-                now.saturating_sub(waiter.since_ns).max(0) / 1_000_000
+                clock::ms_since(waiter.since)
             );
             !is_full(lines)
         });

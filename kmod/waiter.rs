@@ -52,6 +52,11 @@ impl Word {
         }
     }
 
+    /// In bytes.
+    pub(crate) fn offset(self) -> u64 {
+        self.offset
+    }
+
     /// Spreads words (Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section
     /// 6.4).
     pub(crate) fn hash(self) -> u64 {
@@ -74,8 +79,8 @@ pub(crate) struct Waiter {
     first: Option<Arc<Entry<Self>>>,
     /// The token of the handle through which it waits.
     pub(crate) token: u32,
-    /// Since when: CLOCK_MONOTONIC, in nanoseconds.
-    pub(crate) since_ns: i64,
+    /// Since when, in [`clock::ticks`].
+    pub(crate) since: u64,
 }
 
 impl Waiter {
@@ -95,7 +100,7 @@ impl Waiter {
             sleeper: Sleeper::current(),
             first,
             token,
-            since_ns: clock::monotonic_ns(),
+            since: clock::ticks(),
         })
     }
 
@@ -174,14 +179,24 @@ impl Waiters {
     }
 
     /// Takes out the first of those who wait on `word`: up to `wake` that are to be woken, then up
-    /// to `most` that are to wait on the word of the same segment at `to` instead.
-    pub(crate) fn take(&mut self, word: Word, wake: u32, to: u64, most: u32, taken: &mut Taken) {
+    /// to `most` that are to wait on the word of the same segment at `to` instead. Returns how many are
+    /// in the queue no more.
+    pub(crate) fn take(
+        &mut self,
+        word: Word,
+        wake: u32,
+        to: u64,
+        most: u32,
+        taken: &mut Taken,
+    ) -> u32 {
+        let mut out = 0_u32;
         let (woken, moving) = (Cell::new(0_u32), Cell::new(0_u32));
         let takes = |waiter: &Waiter| {
             let more = woken.get() < wake || moving.get() < most;
             more.then(|| waiter.word() == word)
         };
         self.0.take(takes, |waiter| {
+            out = out.saturating_add(1);
             if waiter.sleeper().claimed().is_some() {
                 taken.gone.push_back(waiter);
             } else if woken.get() >= wake {
@@ -196,6 +211,7 @@ impl Waiters {
             }
         });
         taken.count = woken.get();
+        out
     }
 
     /// Adds those who were taken to be moved here, but for those who wait no more. Returns how many.

@@ -6,8 +6,9 @@
 //! follows from segment and offset, so that what is done on one word seldom meets the lock of
 //! another.
 //!
-//! No wake-up is lost: the word is compared and the waiter added under the lock of the bucket, and
-//! who wakes takes that lock after he has stored. Who wakes a task, and whether it gave up before, is
+//! No wake-up is lost: who waits is counted, then the word compared and the waiter added under the lock
+//! of the bucket; who wakes looks at the count after he has stored, and takes that lock unless it is 0.
+//! Who wakes a task, and whether it gave up before, is
 //! decided by who claims it first.
 //!
 //! # Locks
@@ -18,6 +19,7 @@
 use crate::{
     eventfds::Event,
     missing::{
+        barrier::full_barrier,
         errno::ETIMEDOUT,
         gfp::GFP_MAY_FAIL,
         park::{
@@ -47,6 +49,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Full,
             Relaxed,
             Release, //
         },
@@ -74,6 +77,9 @@ struct Bucket {
     arrivals: SpinLock<()>,
     /// 1 while there are some.
     arriving: Atomic<u32>,
+    /// How many are in the queue, or are about to compare and to be added; and one for each who moves
+    /// waiters here.
+    busy: Atomic<u32>,
 }
 
 /// Who waits on which word, of all segments.
@@ -99,6 +105,7 @@ impl Words {
                     queue <- new_spinlock!(Waiters::new(), "shmdev::Bucket::queue"),
                     arrivals <- new_spinlock!((), "shmdev::Bucket::arrivals"),
                     arriving: Atomic::new(0),
+                    busy: Atomic::new(0),
                 }),
                 GFP_KERNEL,
             )?;
@@ -111,6 +118,7 @@ impl Words {
         })
     }
 
+    #[inline]
     fn bucket(&self, word: Word) -> Result<&Bucket> {
         // CAST: Less than the number of buckets.
         let index = word.hash().checked_shr(self.shift).unwrap_or(0) as usize;
@@ -150,20 +158,19 @@ impl Words {
     }
 
     /// Wakes up to `most` of those who wait on a word. Returns how many.
+    #[inline]
     pub(crate) fn wake(&self, segment: &Segment, offset: u64, most: u32) -> u32 {
+        // Either this sees who waits, or he sees what was stored before this.
+        full_barrier();
         let word = Word::new(segment, offset);
-        let mut taken = Taken::new();
-        if let Ok(bucket) = self.bucket(word) {
-            let arrivals = bucket.await_arrivals();
-            bucket.queue.lock().take(word, most, offset, 0, &mut taken);
-            drop(arrivals);
-        }
-        let count = taken.count;
+        let count = match self.bucket(word) {
+            Ok(bucket) if !bucket.is_deserted() => bucket.wake(word, most),
+            _ => 0,
+        };
         if most > 0 {
             segment.eventfds().signal(Event::Wake(offset));
             trace::wake(segment.id(), offset, count, 0);
         }
-        taken.wake();
         count
     }
 
@@ -194,12 +201,13 @@ impl Words {
         if memory.word(from).ok_or(EINVAL)?.load(Relaxed) != expected {
             return Err(EAGAIN);
         }
-        queue.take(word, wake, to, most, &mut taken);
+        source.take(&mut queue, word, wake, to, most, &mut taken);
         drop(queue);
-        let moved = target.queue.lock().add_moving(&mut taken);
+        let moved = target.add_moving(&mut taken);
         drop((arriving, memory));
         trace::wake(segment.id(), from, taken.count, moved);
         if wake > 0 {
+            full_barrier();
             segment.eventfds().signal(Event::Wake(from));
         }
         let count = taken.count.saturating_add(moved);
@@ -222,6 +230,53 @@ impl Words {
 }
 
 impl Bucket {
+    /// Whether there is nobody to be woken, nor about to be moved here. There must have been a full barrier
+    /// since whatever was stored that those who wait look at.
+    #[inline]
+    fn is_deserted(&self) -> bool {
+        self.busy.load(Relaxed) == 0
+    }
+
+    /// As [`Waiters::take`], of this queue.
+    fn take(
+        &self,
+        queue: &mut Waiters,
+        word: Word,
+        wake: u32,
+        to: u64,
+        most: u32,
+        taken: &mut Taken,
+    ) {
+        let count = queue.take(word, wake, to, most, taken);
+        self.busy.fetch_sub(count, Release);
+    }
+
+    /// Wakes up to `most` of those who wait on a word. Returns how many.
+    fn wake(&self, word: Word, most: u32) -> u32 {
+        let mut taken = Taken::new();
+        let arrivals = self.await_arrivals();
+        self.take(
+            &mut self.queue.lock(),
+            word,
+            most,
+            word.offset(),
+            0,
+            &mut taken,
+        );
+        drop(arrivals);
+        let count = taken.count;
+        taken.wake();
+        count
+    }
+
+    /// As [`Waiters::add_moving`].
+    fn add_moving(&self, taken: &mut Taken) -> u32 {
+        let mut queue = self.queue.lock();
+        let count = queue.add_moving(taken);
+        self.busy.add(count, Relaxed);
+        count
+    }
+
     /// Who is about to be moved here has arrived, for as long as this is held.
     fn await_arrivals(&self) -> Option<Guard<'_, (), SpinLockBackend>> {
         (self.arriving.load(Acquire) != 0).then(|| self.arrivals.lock())
@@ -232,6 +287,8 @@ impl Bucket {
     fn announce_arrivals(&self) -> Arrivals<'_> {
         let lock = self.arrivals.lock();
         self.arriving.store(1, Relaxed);
+        // Seen by whoever misses those who are taken out of the other queue after this.
+        self.busy.add(1u32, Relaxed);
         Arrivals {
             bucket: self,
             _lock: lock,
@@ -248,6 +305,8 @@ struct Arrivals<'a> {
 impl Drop for Arrivals<'_> {
     fn drop(&mut self) {
         self.bucket.arriving.store(0, Release);
+        // They are counted by now.
+        self.bucket.busy.fetch_sub(1u32, Release);
     }
 }
 
@@ -302,9 +361,14 @@ impl<'a> Waiting<'a> {
         // sleeps, for then it could not shrink.
         let memory = self.segment.in_use();
         for (word, waiter) in words.iter().zip(waiters) {
-            let mut queue = self.words.bucket(waiter.word())?.queue.lock();
-            if memory.word(word.offset).ok_or(EINVAL)?.load(Relaxed) != word.expected {
-                return Err(EAGAIN);
+            let bucket = self.words.bucket(waiter.word())?;
+            // Before the word is looked at, see `Words::wake`.
+            bucket.busy.fetch_add(1u32, Full);
+            let mut queue = bucket.queue.lock();
+            let value = memory.word(word.offset).map(|word| word.load(Relaxed));
+            if value != Some(word.expected) {
+                bucket.busy.fetch_sub(1u32, Relaxed);
+                return Err(value.map_or(EINVAL, |_| EAGAIN));
             }
             queue.add(waiter);
         }
@@ -348,6 +412,9 @@ impl<'a> Waiting<'a> {
             // Else it was moved meanwhile.
             if waiter.word() == word {
                 let waiter = queue.remove(waiter);
+                if waiter.is_some() {
+                    bucket.busy.fetch_sub(1u32, Relaxed);
+                }
                 drop(queue);
                 drop(waiter);
                 return;

@@ -24,15 +24,16 @@ use kernel::{
     sync::ArcBorrow, //
 };
 
-/// The segment of a word, which lies within it and which the handle reaches. Fails with `EINVAL` and
-/// `EACCES`.
-fn word(handle: &Handle, offset: u64, allowed: bool) -> Result<&Segment> {
+/// The segment of a word, which lies within it and which the handle reaches for those accesses, of
+/// `uapi::ACCESS_*`. Fails with `EINVAL` and `EACCES`.
+#[inline]
+fn word(handle: &Handle, offset: u64, access: u32) -> Result<&Segment> {
     let segment = handle.segment()?;
     let range = segment.range(offset, uapi::WORD_SIZE)?;
     if offset & (uapi::WORD_SIZE - 1) != 0 {
         return Err(EINVAL);
     }
-    if !allowed || !handle.reach.covers(range.start, range.end) {
+    if !handle.reach.allows(access, range.start, range.end) {
         return Err(EACCES);
     }
     Ok(segment)
@@ -53,7 +54,7 @@ fn wait_then(handle: &Handle, arg: &uapi::Wait, then: impl FnOnce(&Segment)) -> 
         return Err(EINVAL);
     }
     let deadline = deadline(arg.deadline_ns)?;
-    let segment = word(handle, arg.offset, handle.reach.reads())?;
+    let segment = word(handle, arg.offset, uapi::ACCESS_READ)?;
     let on = uapi::WaitWord {
         offset: arg.offset,
         expected: arg.expected,
@@ -84,9 +85,8 @@ pub(super) fn waitv(handle: &Handle, argument: Argument) -> Result<c_int> {
     if on.iter().any(|one| one.flags != 0) {
         return Err(EINVAL);
     }
-    let reads = handle.reach.reads();
     for one in on.iter() {
-        word(handle, one.offset, reads)?;
+        word(handle, one.offset, uapi::ACCESS_READ)?;
     }
     let segment = handle.segment()?;
     let words = &handle.device.words;
@@ -94,18 +94,21 @@ pub(super) fn waitv(handle: &Handle, argument: Argument) -> Result<c_int> {
     Ok(c_int::try_from(index)?)
 }
 
-pub(super) fn wake(handle: &Handle, arg: &uapi::Wake) -> Result<c_int> {
-    let segment = check_wake(handle, arg)?;
+#[inline(never)]
+pub(super) fn wake(handle: &Handle, argument: Argument) -> Result<c_int> {
+    let arg: uapi::Wake = argument.read()?;
+    let segment = check_wake(handle, &arg)?;
     let woken = handle.device.words.wake(segment, arg.offset, arg.count);
     Ok(c_int::try_from(woken)?)
 }
 
+#[inline]
 fn check_wake<'a>(handle: &'a Handle, arg: &uapi::Wake) -> Result<&'a Segment> {
     check_count(arg.count)?;
     if arg.flags != 0 {
         return Err(EINVAL);
     }
-    word(handle, arg.offset, handle.reach.writes())
+    word(handle, arg.offset, uapi::ACCESS_WRITE)
 }
 
 pub(super) fn wake_wait(handle: &Handle, arg: &uapi::WakeWait) -> Result {
@@ -127,9 +130,9 @@ pub(super) fn requeue(handle: &Handle, arg: &uapi::Requeue) -> Result<c_int> {
     if arg.flags != 0 || arg.from == arg.to {
         return Err(EINVAL);
     }
-    let allowed = handle.reach.reads() && handle.reach.writes();
-    word(handle, arg.to, allowed)?;
-    let segment = word(handle, arg.from, allowed)?;
+    let both = uapi::ACCESS_READ | uapi::ACCESS_WRITE;
+    word(handle, arg.to, both)?;
+    let segment = word(handle, arg.from, both)?;
     let words = &handle.device.words;
     let count = words.requeue(
         segment,
@@ -154,7 +157,7 @@ fn robust_word(arg: &uapi::Robust) -> Result<RobustWord> {
 
 pub(super) fn robust_add(handle: ArcBorrow<'_, Handle>, arg: &uapi::Robust) -> Result {
     let robust = robust_word(arg)?;
-    let segment = word(&handle, arg.offset, handle.reach.writes())?;
+    let segment = word(&handle, arg.offset, uapi::ACCESS_WRITE)?;
     Handle::watch_current_process(handle)?;
     let limit = handle.device.max_robust;
     handle.robust_words().add(segment, robust, limit)
@@ -178,10 +181,9 @@ fn eventfd(arg: &uapi::Eventfd) -> Result<(Event, EventFd)> {
 
 pub(super) fn eventfd_add(handle: &Handle, arg: &uapi::Eventfd) -> Result {
     let (event, eventfd) = eventfd(arg)?;
-    let reads = handle.reach.reads();
     let segment = match event {
-        Event::Wake(offset) => word(handle, offset, reads)?,
-        Event::Generation if reads => handle.segment()?,
+        Event::Wake(offset) => word(handle, offset, uapi::ACCESS_READ)?,
+        Event::Generation if handle.reach.reads() => handle.segment()?,
         Event::Generation => return Err(EACCES),
     };
     let token = handle.token.get();

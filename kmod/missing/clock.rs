@@ -4,10 +4,17 @@
 
 use kernel::bindings;
 
-/// Nanoseconds of the kernel's CLOCK_MONOTONIC.
-pub(crate) fn monotonic_ns() -> i64 {
-    // SAFETY: May be called anywhere but in an NMI.
-    unsafe { bindings::ktime_get() }
+/// How often the kernel's timer has ticked: a time that costs nothing to learn, for what is shown in
+/// milliseconds.
+pub(crate) fn ticks() -> u64 {
+    // SAFETY: A number that is there, and changes at any time.
+    unsafe { (&raw const bindings::jiffies).read_volatile() as u64 }
+}
+
+/// How many milliseconds ago it had ticked so often.
+pub(crate) fn ms_since(before: u64) -> u64 {
+    // SAFETY: Calculates with numbers alone.
+    unsafe { bindings::jiffies64_to_msecs(ticks().saturating_sub(before)) }
 }
 
 /// Nanoseconds of CLOCK_REALTIME.

@@ -50,6 +50,7 @@ unsafe extern "C" {
     pub(super) fn shmdev_read_implies_exec() -> bool;
     pub(super) fn shmdev_iocb_append(iocb: *const bindings::kiocb) -> bool;
     pub(super) fn shmdev_smp_mb();
+    pub(super) fn shmdev_has_sleeper(queue: *mut bindings::wait_queue_head) -> bool;
     pub(super) fn shmdev_random() -> u64;
     pub(super) fn shmdev_current_priority() -> u32;
     pub(super) fn shmdev_set_current_state(state: c_uint);

@@ -6,6 +6,7 @@
 //! because it may go while somebody polls it. [`PollQueue`] needs no such wait: see
 //! [`PollQueue::register`].
 
+use super::ffi;
 use core::ptr;
 use kernel::{
     bindings,
@@ -41,8 +42,12 @@ impl PollQueue {
     pub(crate) fn notify_readable(&self) {
         let events = bindings::POLLIN | bindings::POLLRDNORM;
         let key = ptr::without_provenance_mut(events as usize);
-        // SAFETY: The queue was initialised by `new`. The key is a set of events, not a pointer to
-        // anything.
+        // Who comes later looks, after that, at what has just become so: see `register`.
+        // SAFETY: The queue was initialised by `new`. The barrier is in this function.
+        if unsafe { !ffi::shmdev_has_sleeper(self.head.get()) } {
+            return;
+        }
+        // SAFETY: As above. The key is a set of events, not a pointer to anything.
         unsafe { bindings::__wake_up(self.head.get(), bindings::TASK_NORMAL, 0, key) };
     }
 }

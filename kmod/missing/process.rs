@@ -47,6 +47,11 @@ impl ProcessKey {
         // SAFETY: Looks at the current task alone. The pointer is not dereferenced.
         Self(unsafe { ffi::shmdev_current_process() }.addr())
     }
+
+    /// As a number, which is not 0.
+    pub(crate) fn bits(self) -> usize {
+        self.0
+    }
 }
 
 /// A reference to a process, which may have exited.

@@ -82,7 +82,7 @@ struct Entry<P, W> {
     blockers: usize,
     waker: Option<W>,
     /// Since when it waits, or is held.
-    since: i64,
+    since: u64,
 }
 
 impl<P, W: Waker> Entry<P, W> {
@@ -159,7 +159,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         request: Request<P>,
         waker: Option<W>,
         limit: u32,
-        now: i64,
+        now: u64,
     ) -> Result<Outcome, Refusal> {
         let mut own = 0_u32;
         let mut blockers = 0_usize;
@@ -210,7 +210,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
 
     /// Ends the wait for a request, at the time `now`: either it was granted, whatever ended the
     /// wait, or it is withdrawn.
-    pub(crate) fn settle(&mut self, id: RequestId, now: i64) -> Option<Granted> {
+    pub(crate) fn settle(&mut self, id: RequestId, now: u64) -> Option<Granted> {
         let index = self.position(id)?;
         let entry = self.entries.get_mut(index)?;
         if entry.blockers == 0 {
@@ -307,7 +307,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
     }
 
     /// All requests in order of arrival: each, whether it is held, and since when it is or waits.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = (&Request<P>, bool, i64)> {
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (&Request<P>, bool, u64)> {
         self.entries
             .iter()
             .map(|entry| (&entry.request, entry.blockers == 0, entry.since))
@@ -323,7 +323,14 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
 
     /// Removes an entry, grants what nothing else blocks, and wakes whoever waits for that.
     fn remove(&mut self, index: usize) {
-        let Ok(gone) = self.entries.remove(index) else {
+        // Mostly it is the last.
+        let last = index.checked_add(1) == Some(self.entries.len());
+        let gone = if last {
+            self.entries.pop()
+        } else {
+            self.entries.remove(index).ok()
+        };
+        let Some(gone) = gone else {
             return;
         };
         for entry in self.entries.iter_mut().skip(index) {

@@ -91,6 +91,10 @@ impl<T> KVec<T> {
         }
     }
 
+    pub fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+
     pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {
         self.0.retain_mut(keep);
     }
