@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU32;
 
 use crate::error::{AccessError, MapError, RobustError};
 use crate::mapping::Mapping;
+use crate::memory::Kept;
 use crate::segment::Segment;
 use crate::sync::seam::SegmentWord;
 use crate::word::Death;
@@ -57,6 +58,7 @@ impl Area {
 
     /// The handle.
     #[must_use]
+    #[inline]
     pub fn segment(&self) -> &Segment {
         &self.inner.segment
     }
@@ -68,6 +70,7 @@ impl Area {
     }
 
     /// What a lock word holds when a thread of this process owns it.
+    #[inline]
     pub(crate) fn token(&self) -> u32 {
         self.segment().info().token
     }
@@ -89,8 +92,39 @@ impl Area {
     /// The word at `offset`, a multiple of 4 that lies in an object which
     /// [`place`](crate::sync::header::place) has found to lie in the area.
     pub(crate) fn word(&self, offset: usize) -> SegmentWord<'_> {
-        self.find_word(offset)
-            .expect("a word of an object that was placed here")
+        self.find_word(offset).expect(PLACED)
+    }
+}
+
+const PLACED: &str = "a part of an object that was placed here";
+
+/// A word of an object that was placed, found once.
+pub(crate) struct KeptWord {
+    atomic: Kept<AtomicU32>,
+    offset: u64,
+}
+
+impl KeptWord {
+    /// As [`Area::word`].
+    pub(crate) fn new(area: &Area, offset: usize) -> Self {
+        Self {
+            atomic: Kept::new(area, |mapping| mapping.atomic(offset)).expect(PLACED),
+            offset: offset as u64,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn area(&self) -> &Area {
+        self.atomic.area()
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> SegmentWord<'_> {
+        SegmentWord {
+            segment: self.area().segment(),
+            offset: self.offset,
+            atomic: &self.atomic,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! Bytes that others write at any time: the only file that touches them.
 //!
 //! A mapping is seen here as `&[AtomicU8]`, and every access to it is an atomic one with relaxed ordering,
-//! so a writer in another thread is no data race and a writer in another process changes nothing that the
-//! compiler relies upon. Copies go word by word where the addresses allow.
+//! or [one that the compiler does not see](bulk), so a writer in another thread is no data race and a writer in
+//! another process changes nothing that the compiler relies upon. Copies go word by word where the addresses allow.
 //!
 //! Rust's memory model gives no meaning to two *racing* accesses of different sizes to the same bytes. LLVM's,
 //! to which they are compiled, and those of the architectures define each byte by itself, and that is what is
@@ -29,6 +29,8 @@ use crate::error::AccessError;
 
 use crate::area::Area;
 use crate::mapping::Mapping;
+
+pub(crate) mod bulk;
 
 /// An atomic integer that [`Mapping::atomic`](crate::Mapping::atomic) can find in shared memory.
 ///
@@ -60,6 +62,7 @@ atomic! { AtomicU8 AtomicU16 AtomicU32 AtomicU64 AtomicI8 AtomicI16 AtomicI32 At
 unsafe impl Sealed for AtomicUsize {}
 
 /// The bytes of a mapping.
+#[inline]
 pub(crate) fn cells(map: &MmapRaw) -> &[AtomicU8] {
     let start = map.as_ptr().cast::<AtomicU8>();
     // SAFETY: `map` keeps these bytes mapped and readable as long as it is borrowed; `AtomicU8` is a byte
@@ -69,6 +72,7 @@ pub(crate) fn cells(map: &MmapRaw) -> &[AtomicU8] {
 }
 
 /// The `len` bytes of `cells` from `offset` on.
+#[inline]
 pub(crate) fn part(cells: &[AtomicU8], offset: usize, len: usize) -> Result<&[AtomicU8], AccessError> {
     let out_of_bounds = AccessError::OutOfBounds {
         offset,
@@ -97,38 +101,83 @@ pub(crate) fn cast<T: Atomic>(cells: &[AtomicU8]) -> Option<&[T]> {
 /// aligned value of 2, 4 or (on 64-bit machines) 8 bytes is copied by one access.
 macro_rules! levels {
     ($($copy_out:ident $copy_in:ident $atomic:ty: $int:ty, then $next_out:ident $next_in:ident;)*) => { $(
-        pub(crate) fn $copy_out(from: &[AtomicU8], to: &mut [u8]) {
-            debug_assert_eq!(from.len(), to.len());
+        fn $copy_out(from: &[AtomicU8], to: &mut [u8]) {
             let (head, words, tail) = split::<$atomic>(from);
             let (to_head, to) = to.split_at_mut(head.len());
             let (to_words, to_tail) = to.split_at_mut(size_of_val(words));
-            $next_out(head, to_head);
+            if !head.is_empty() {
+                $next_out(head, to_head);
+            }
+            let done = bulk::copy_out(bytes(words), to_words);
+            let (words, to_words) = (&words[done / size_of::<$int>()..], &mut to_words[done..]);
             for (word, to) in words.iter().zip(to_words.chunks_exact_mut(size_of::<$int>())) {
                 to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
             }
-            $next_out(tail, to_tail);
+            if !tail.is_empty() {
+                $next_out(tail, to_tail);
+            }
         }
 
-        pub(crate) fn $copy_in(from: &[u8], to: &[AtomicU8]) {
-            debug_assert_eq!(from.len(), to.len());
+        fn $copy_in(from: &[u8], to: &[AtomicU8]) {
             let (head, words, tail) = split::<$atomic>(to);
             let (from_head, from) = from.split_at(head.len());
             let (from_words, from_tail) = from.split_at(size_of_val(words));
-            $next_in(from_head, head);
+            if !head.is_empty() {
+                $next_in(from_head, head);
+            }
+            let done = bulk::copy_in(from_words, bytes(words));
+            let (from_words, words) = (&from_words[done..], &words[done / size_of::<$int>()..]);
             for (from, word) in from_words.chunks_exact(size_of::<$int>()).zip(words) {
                 let mut bytes = [0; size_of::<$int>()];
                 bytes.copy_from_slice(from);
                 word.store(<$int>::from_ne_bytes(bytes), Relaxed);
             }
-            $next_in(from_tail, tail);
+            if !tail.is_empty() {
+                $next_in(from_tail, tail);
+            }
         }
     )* };
 }
 
 levels! {
-    copy_out copy_in AtomicUsize: usize, then copy_out_4 copy_in_4;
+    copy_out_any copy_in_any AtomicUsize: usize, then copy_out_4 copy_in_4;
     copy_out_4 copy_in_4 AtomicU32: u32, then copy_out_2 copy_in_2;
     copy_out_2 copy_in_2 AtomicU16: u16, then copy_out_1 copy_in_1;
+}
+
+/// `cells`, if they are an aligned `T`.
+#[inline]
+fn one<T: Sealed>(cells: &[AtomicU8]) -> Option<&T> {
+    let start = cells.as_ptr().cast::<T>();
+    // SAFETY: as many bytes, aligned for it; `Sealed` promises that any bytes are a `T` and that it is interior mutable as
+    // `AtomicU8` is.
+    (cells.len() == size_of::<T>() && start.is_aligned()).then(|| unsafe { &*start })
+}
+
+/// Copies `from`, which is as long as `to`.
+#[inline]
+pub(crate) fn copy_out(from: &[AtomicU8], to: &mut [u8]) {
+    debug_assert_eq!(from.len(), to.len());
+    if let Some(word) = one::<AtomicUsize>(from) {
+        to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+    } else if let Some(word) = one::<AtomicU32>(from) {
+        to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+    } else {
+        copy_out_any(from, to);
+    }
+}
+
+/// Copies `from`, which is as long as `to`.
+#[inline]
+pub(crate) fn copy_in(from: &[u8], to: &[AtomicU8]) {
+    debug_assert_eq!(from.len(), to.len());
+    if let (Some(word), Ok(bytes)) = (one::<AtomicUsize>(to), from.try_into()) {
+        word.store(usize::from_ne_bytes(bytes), Relaxed);
+    } else if let (Some(word), Ok(bytes)) = (one::<AtomicU32>(to), from.try_into()) {
+        word.store(u32::from_ne_bytes(bytes), Relaxed);
+    } else {
+        copy_in_any(from, to);
+    }
 }
 
 fn copy_out_1(from: &[AtomicU8], to: &mut [u8]) {
@@ -179,10 +228,11 @@ pub(crate) unsafe fn as_mut_slice(cells: &[AtomicU8]) -> &mut [u8] {
     unsafe { slice::from_raw_parts_mut(cells.as_ptr().cast::<u8>().cast_mut(), cells.len()) }
 }
 
-/// Cells as plain bytes, for the views below.
-pub(crate) fn bytes(cells: &[AtomicU64]) -> &[AtomicU8] {
+/// Words as bytes.
+#[inline]
+pub(crate) fn bytes<T: Sealed>(cells: &[T]) -> &[AtomicU8] {
     let start = cells.as_ptr().cast::<AtomicU8>();
-    // SAFETY: the same bytes; `AtomicU8` is interior mutable as `AtomicU64` is, and less aligned.
+    // SAFETY: the same bytes; `AtomicU8` is interior mutable as every `Sealed` is, and no more aligned.
     unsafe { slice::from_raw_parts(start, size_of_val(cells)) }
 }
 
@@ -193,7 +243,7 @@ pub(crate) fn bytes(cells: &[AtomicU64]) -> &[AtomicU8] {
 /// `part` lies in the mapping of `area`.
 pub(crate) struct Kept<T: ?Sized> {
     part: NonNull<T>,
-    _area: Area,
+    area: Area,
 }
 
 impl<T: ?Sized> Kept<T> {
@@ -205,8 +255,13 @@ impl<T: ?Sized> Kept<T> {
     ) -> Result<Self, E> {
         Ok(Self {
             part: NonNull::from(find(area.mapping())?),
-            _area: area.clone(),
+            area: area.clone(),
         })
+    }
+
+    #[inline]
+    pub(crate) fn area(&self) -> &Area {
+        &self.area
     }
 }
 

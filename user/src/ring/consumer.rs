@@ -12,8 +12,8 @@ use std::sync::atomic::compiler_fence;
 
 use super::core::{Core, Corrupt};
 use super::layout::{LOST_RECEIVING, READING_FROM, READING_TO, RECEIVED};
-use super::position::{WAITS, distance, position};
-use super::record::{self, Span};
+use super::position::{WAITS, add, distance, position};
+use super::record::{self, Slot, Span};
 use super::seam::Memory;
 use crate::sync::seam::Word;
 
@@ -118,6 +118,48 @@ impl Consumer {
         Ok(Some(span))
     }
 
+    /// Where the next slot is, if there is one. Nothing was read that is not released, and nothing is overwritten. To be
+    /// released by [`release_slot`](Self::release_slot).
+    #[inline(always)]
+    pub(super) fn next_slot<M: Memory>(&mut self, core: &Core<M>) -> Option<Slot> {
+        debug_assert_eq!((self.read, self.head), (0, self.released));
+        let slot = Slot {
+            position: self.head,
+            total: self.received.wrapping_add(1),
+        };
+        if slot.position == self.tail {
+            let tail = position(core.tail().load(Acquire));
+            let used = distance(slot.position, tail);
+            // What is odd about it is for `next` to say.
+            if used.wrapping_sub(1) >= core.shape.count() {
+                return None;
+            }
+            self.tail = tail;
+        }
+        self.note_from(core, slot.position, slot.total);
+        Some(slot)
+    }
+
+    /// Gives the slot back. Fails with what the position's word was, if that is not the position alone: somebody waits,
+    /// or wrote there; [`judge`](Self::judge) knows.
+    #[inline(always)]
+    pub(super) fn release_slot<M: Memory>(&mut self, core: &Core<M>, slot: Slot) -> Result<(), u32> {
+        let after = add(slot.position, 1);
+        let old = core.head().swap(after, AcqRel);
+        compiler_fence(AcqRel);
+        core.memory.set_counter(RECEIVED, slot.total);
+        (self.head, self.released, self.received) = (after, after, slot.total);
+        if old == slot.position { Ok(()) } else { Err(old) }
+    }
+
+    /// How many records there is room for now that somebody waits for, after one slot was released and the word was `old`.
+    pub(super) fn judge(&self, old: u32) -> Result<u32, Corrupt> {
+        if add(position(old), 1) != self.released {
+            return Err(Corrupt("somebody else read"));
+        }
+        Ok(1)
+    }
+
     /// As [`next`](Self::next), where the other side overwrites what it has not waited for.
     fn next_of_moving<M: Memory>(&mut self, core: &Core<M>) -> Result<Option<Span>, Corrupt> {
         for _ in 0..ATTEMPTS {
@@ -140,8 +182,17 @@ impl Consumer {
     /// Notes that one record more is about to be read.
     #[inline]
     fn note<M: Memory>(&self, core: &Core<M>) {
-        let total = self.received.wrapping_add(u64::from(self.read) + 1);
-        core.memory.set_counter(READING_FROM, u64::from(self.released));
+        self.note_from(
+            core,
+            self.released,
+            self.received.wrapping_add(u64::from(self.read) + 1),
+        );
+    }
+
+    /// So, too: from that position on, with so many in all.
+    #[inline(always)]
+    fn note_from<M: Memory>(&self, core: &Core<M>, from: u32, total: u64) {
+        core.memory.set_counter(READING_FROM, u64::from(from));
         // In this order, also for whoever looks after a death.
         compiler_fence(AcqRel);
         core.memory.set_counter(READING_TO, total);

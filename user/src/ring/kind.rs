@@ -33,6 +33,8 @@ pub(super) mod sealed {
         type Sent: ?Sized + 'static;
         /// What is received.
         type Received;
+        /// Records are values of one type.
+        const SLOTS: bool;
 
         fn bytes(sent: &Self::Sent) -> &[u8];
         /// `len` is that of the ring's slots, if it has slots.
@@ -47,6 +49,7 @@ impl Kind for Records {}
 impl<T: FromBytes + IntoBytes + Immutable + 'static> sealed::Kind for Slots<T> {
     type Sent = T;
     type Received = T;
+    const SLOTS: bool = true;
 
     #[inline]
     fn bytes(sent: &T) -> &[u8] {
@@ -67,6 +70,7 @@ impl<T: FromBytes + IntoBytes + Immutable + 'static> sealed::Kind for Slots<T> {
 impl sealed::Kind for Records {
     type Sent = [u8];
     type Received = Vec<u8>;
+    const SLOTS: bool = false;
 
     #[inline]
     fn bytes(sent: &[u8]) -> &[u8] {

@@ -11,7 +11,7 @@ use super::seam::Memory;
 use crate::area::Area;
 use crate::error::AccessError;
 use crate::mapping::Mapping;
-use crate::memory::{self, Kept};
+use crate::memory::{self, Kept, bulk};
 use crate::sync::CallError;
 use crate::sync::seam::SegmentWord;
 
@@ -46,7 +46,8 @@ impl Placed {
     /// The cells in which `len` bytes at `at` lie.
     #[inline]
     fn cells(&self, at: usize, len: usize) -> &[AtomicU64] {
-        &self.cells[at / UNIT..][..len.div_ceil(UNIT)]
+        let start = at / UNIT;
+        &self.cells[start..start + len.div_ceil(UNIT)]
     }
 }
 
@@ -107,8 +108,9 @@ impl Memory for Placed {
 /// Copies the first bytes of the cells, which are as many as `to` needs.
 #[inline]
 pub(super) fn copy_out(cells: &[AtomicU64], to: &mut [u8]) {
-    let mut chunks = to.chunks_exact_mut(UNIT);
-    let mut cells = cells.iter();
+    let done = bulk::copy_out(memory::bytes(cells), to);
+    let mut chunks = to[done..].chunks_exact_mut(UNIT);
+    let mut cells = cells[done / UNIT..].iter();
     for (to, cell) in chunks.by_ref().zip(cells.by_ref()) {
         to.copy_from_slice(&cell.load(Relaxed).to_ne_bytes());
     }
@@ -121,9 +123,10 @@ pub(super) fn copy_out(cells: &[AtomicU64], to: &mut [u8]) {
 /// Copies `from` to the cells, which are as many as it needs; what is left of the last one becomes zero.
 #[inline]
 pub(super) fn copy_in(from: &[u8], cells: &[AtomicU64]) {
-    let chunks = from.chunks_exact(UNIT);
+    let done = bulk::copy_in(from, memory::bytes(cells));
+    let chunks = from[done..].chunks_exact(UNIT);
     let rest = chunks.remainder();
-    let mut cells = cells.iter();
+    let mut cells = cells[done / UNIT..].iter();
     for (from, cell) in chunks.zip(cells.by_ref()) {
         cell.store(whole(from), Relaxed);
     }

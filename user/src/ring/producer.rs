@@ -12,7 +12,7 @@ use std::sync::atomic::compiler_fence;
 use super::core::{Core, Corrupt};
 use super::layout::{LOST_SENDING, OVERWRITTEN, SENT, Units, WRITING_FROM, WRITING_TO};
 use super::position::{WAITS, add, distance, position};
-use super::record::{self, Span};
+use super::record::{self, Slot, Span};
 use super::seam::Memory;
 use crate::sync::seam::Word;
 
@@ -147,12 +147,57 @@ impl Producer {
     /// Notes that one record more is about to be written.
     #[inline]
     fn note<M: Memory>(&self, core: &Core<M>) {
-        let total = self.sent.wrapping_add(u64::from(self.written) + 1);
-        core.memory.set_counter(WRITING_FROM, u64::from(self.published));
+        self.note_from(
+            core,
+            self.published,
+            self.sent.wrapping_add(u64::from(self.written) + 1),
+        );
+    }
+
+    /// So, too: from that position on, with so many in all.
+    #[inline(always)]
+    fn note_from<M: Memory>(&self, core: &Core<M>, from: u32, total: u64) {
+        core.memory.set_counter(WRITING_FROM, u64::from(from));
         // In this order, also for whoever looks after a death.
         compiler_fence(AcqRel);
         core.memory.set_counter(WRITING_TO, total);
         compiler_fence(AcqRel);
+    }
+
+    /// Where a slot can be written now, if that is to be seen at once. Nothing was written that is not published. To be
+    /// published by [`publish_slot`](Self::publish_slot).
+    #[inline(always)]
+    pub(super) fn free_slot<M: Memory>(&self, core: &Core<M>) -> Option<Slot> {
+        debug_assert_eq!((self.written, self.tail), (0, self.published));
+        let slot = Slot {
+            position: self.tail,
+            total: self.sent.wrapping_add(1),
+        };
+        let free = distance(self.head, slot.position) < core.shape.count();
+        free.then(|| {
+            self.note_from(core, slot.position, slot.total);
+            slot
+        })
+    }
+
+    /// Publishes the slot. Fails with what the position's word was, if that is not the position alone: somebody waits, or
+    /// wrote there; [`judge`](Self::judge) knows.
+    #[inline(always)]
+    pub(super) fn publish_slot<M: Memory>(&mut self, core: &Core<M>, slot: Slot) -> Result<(), u32> {
+        let after = add(slot.position, 1);
+        let old = core.tail().swap(after, AcqRel);
+        compiler_fence(AcqRel);
+        core.memory.set_counter(SENT, slot.total);
+        (self.tail, self.published, self.sent) = (after, after, slot.total);
+        if old == slot.position { Ok(()) } else { Err(old) }
+    }
+
+    /// How many to wake of those who wait for records, after one slot was published and the word was `old`.
+    pub(super) fn judge(&self, old: u32) -> Result<u32, Corrupt> {
+        if add(position(old), 1) != self.published {
+            return Err(Corrupt("somebody else wrote"));
+        }
+        Ok(1)
     }
 
     /// The record was written.

@@ -22,7 +22,7 @@ pub(super) struct Reader<M: Memory> {
     pub(super) core: Core<M>,
     consumer: Consumer,
     token: u32,
-    /// It was woken since it last woke another one: others may sleep that nobody would wake.
+    /// It was woken since it last woke another one, where there are others: they may sleep, and nobody would wake them.
     woken: bool,
     /// It has the lock, of those that many take.
     inside: bool,
@@ -85,7 +85,8 @@ impl<M: Memory> Reader<M> {
                 Ok(None) => {
                     let seen = self.consumer.seen_tail();
                     self.leave()?;
-                    self.woken |= sleep(&self.core.tail(), seen, deadline)?;
+                    let slept = sleep(&self.core.tail(), seen, deadline)?;
+                    self.woken |= slept && self.core.shape.many_receivers;
                 }
                 Err(corrupt) => {
                     self.leave()?;
@@ -126,8 +127,38 @@ impl<M: Memory> Reader<M> {
         self.pass_on()
     }
 
+    /// Receives one record out of a slot, if nothing stands in the way; else returns `None`, and [`recv`](Self::recv) is
+    /// to be asked. It does what that would do, in a few instructions.
+    #[inline(always)]
+    pub(super) fn recv_slot<R>(
+        &mut self,
+        new: impl Fn(usize) -> R,
+        bytes: impl Fn(&mut R) -> &mut [u8],
+    ) -> Result<Option<R>, Failure<M::Error>> {
+        if self.core.shape.many_receivers || self.core.shape.overwrite {
+            return Ok(None);
+        }
+        let Some(slot) = self.consumer.next_slot(&self.core) else {
+            return Ok(None);
+        };
+        let at = self.core.shape.offset(slot.position);
+        let mut record = new(0);
+        self.core.memory.read(at, bytes(&mut record));
+        if let Err(old) = self.consumer.release_slot(&self.core, slot) {
+            self.slot_released(old)?;
+        }
+        Ok(Some(record))
+    }
+
+    #[cold]
+    fn slot_released(&mut self, old: u32) -> Result<(), Failure<M::Error>> {
+        let wakes = self.core.wakes_for_room(self.consumer.judge(old)?);
+        self.core.head().wake(wakes).map_err(Failure::Call)?;
+        Ok(())
+    }
+
     /// Receives one record: `copy` is told how many bytes it has, and makes what they are copied to.
-    #[inline]
+    #[inline(never)]
     pub(super) fn recv<R>(
         &mut self,
         deadline: Deadline,
@@ -276,11 +307,9 @@ impl<M: Memory> Reader<M> {
             return Ok(());
         }
         self.woken = false;
-        if self.core.shape.many_receivers {
-            let tail = announce_others(&self.core.tail());
-            if Consumer::has_record(&self.core, tail) {
-                self.core.tail().wake(1).map_err(Failure::Call)?;
-            }
+        let tail = announce_others(&self.core.tail());
+        if Consumer::has_record(&self.core, tail) {
+            self.core.tail().wake(1).map_err(Failure::Call)?;
         }
         Ok(())
     }

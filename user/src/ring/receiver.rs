@@ -74,6 +74,11 @@ impl<K: Kind> Receiver<K> {
     /// [`Deadline::Now`].
     #[inline]
     pub fn recv_until(&mut self, deadline: Deadline) -> Result<K::Received, RingError> {
+        if K::SLOTS {
+            if let Some(value) = self.reader.recv_slot(K::zeroed, K::bytes_mut)? {
+                return Ok(value);
+            }
+        }
         Ok(self.reader.recv(deadline, K::zeroed, K::bytes_mut)?)
     }
 

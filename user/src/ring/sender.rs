@@ -75,7 +75,9 @@ impl<K: Kind> Sender<K> {
     /// [`Deadline::Now`].
     #[inline]
     pub fn send_until(&mut self, record: &K::Sent, deadline: Deadline) -> Result<(), RingError> {
-        self.writer.send(K::bytes(record), deadline)?;
+        if !K::SLOTS || !self.writer.send_slot(K::bytes(record))? {
+            self.writer.send(K::bytes(record), deadline)?;
+        }
         Ok(())
     }
 

@@ -33,6 +33,7 @@ pub(crate) enum Found {
 }
 
 impl Found {
+    #[inline]
     pub(crate) fn of(word: u32) -> Self {
         match word & WORD_OWNER_DIED {
             0 => Self::Clean,
@@ -42,6 +43,7 @@ impl Found {
 }
 
 /// Takes the lock if nobody holds it.
+#[inline]
 pub(crate) fn try_lock<W: Word>(word: &W, token: u32) -> Option<Found> {
     // A guess that is right where it matters, and saves a load.
     let mut now = 0;
@@ -55,6 +57,7 @@ pub(crate) fn try_lock<W: Word>(word: &W, token: u32) -> Option<Found> {
 }
 
 /// Takes the lock when nobody holds it.
+#[inline]
 pub(crate) fn lock<W: Word>(word: &W, token: u32, deadline: Deadline) -> Result<Found, Stop<W::Error>> {
     match try_lock(word, token) {
         Some(found) => Ok(found),
@@ -71,6 +74,7 @@ pub(crate) fn lock_for_others<W: Word>(
     lock_slowly(word, token, deadline, WORD_WAITERS)
 }
 
+#[cold]
 fn lock_slowly<W: Word>(
     word: &W,
     token: u32,
@@ -91,6 +95,7 @@ fn lock_slowly<W: Word>(
 }
 
 /// Lets go of the lock. What [`lock`] found stays so for the next one, unless it was [made clean](make_clean).
+#[inline]
 pub(crate) fn unlock<W: Word>(word: &W) -> Result<(), W::Error> {
     if word.fetch_and(WORD_OWNER_DIED, Release) & WORD_WAITERS != 0 {
         word.wake(1)?;

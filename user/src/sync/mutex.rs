@@ -13,7 +13,7 @@ use super::header::{self, Kind, Layout};
 use super::lock_word::{self, Found};
 use super::seam::{CallError, SegmentWord, Word};
 use super::value::{Copied, Place, Value};
-use crate::area::{Area, Tended};
+use crate::area::{Area, KeptWord, Tended};
 use crate::deadline::Deadline;
 use crate::error::PlaceError;
 use crate::uapi::WORD_TOKEN;
@@ -76,8 +76,7 @@ const BEFORE: usize = WORD + 8;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Mutex<T> {
-    area: Area,
-    offset: usize,
+    word: KeptWord,
     value: Place<T>,
     /// Whether a guard of this object is alive, or was forgotten.
     held: AtomicBool,
@@ -118,13 +117,13 @@ impl<T: Value> Mutex<T> {
     /// As [`at`](Self::at).
     pub fn at_with(area: &Area, offset: usize, init: impl FnOnce() -> T) -> Result<Self, PlaceError> {
         let layout = Layout::around::<T>(Kind::Mutex, Self::SIZE, Self::ALIGN);
-        let value = Place::new(area, offset.saturating_add(Self::VALUE));
-        header::place(area, offset, &layout, || value.write(&init()))?;
+        header::place(area, offset, &layout, || {
+            Place::new(area, offset + Self::VALUE).write(&init());
+        })?;
         Ok(Self {
             tended: Some(header::tend(area, offset + WORD, Death::Mark)?),
-            area: area.clone(),
-            offset,
-            value,
+            word: KeptWord::new(area, offset + WORD),
+            value: Place::new(area, offset + Self::VALUE),
             held: AtomicBool::new(false),
         })
     }
@@ -134,6 +133,7 @@ impl<T: Value> Mutex<T> {
     /// # Errors
     ///
     /// [`LockError::OwnerDied`], which has the lock; [`LockError::Call`].
+    #[inline]
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
         self.lock_until(Deadline::Never)
     }
@@ -143,6 +143,7 @@ impl<T: Value> Mutex<T> {
     /// # Errors
     ///
     /// As [`lock`](Self::lock), and [`LockError::Busy`].
+    #[inline]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
         self.lock_until(Deadline::Now)
     }
@@ -152,17 +153,19 @@ impl<T: Value> Mutex<T> {
     /// # Errors
     ///
     /// As [`lock`](Self::lock), and [`LockError::TimedOut`], or [`LockError::Busy`] with [`Deadline::Now`].
+    #[inline]
     pub fn lock_until(&self, deadline: Deadline) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
-        let found = lock_word::lock(&self.word(), self.area.token(), deadline)?;
+        let found = lock_word::lock(&self.word(), self.area().token(), deadline)?;
         self.guard(found)
     }
 
     /// As [`lock`](Self::lock), for one who was woken and others with him.
     pub(crate) fn lock_for_others(&self) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
-        let found = lock_word::lock_for_others(&self.word(), self.area.token(), Deadline::Never)?;
+        let found = lock_word::lock_for_others(&self.word(), self.area().token(), Deadline::Never)?;
         self.guard(found)
     }
 
+    #[inline]
     fn guard(&self, found: Found) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
         self.held.store(true, Relaxed);
         let guard = MutexGuard {
@@ -181,12 +184,14 @@ impl<T: Value> Mutex<T> {
 }
 
 impl<T> Mutex<T> {
+    #[inline]
     pub(crate) fn area(&self) -> &Area {
-        &self.area
+        self.word.area()
     }
 
+    #[inline]
     pub(crate) fn word(&self) -> SegmentWord<'_> {
-        self.area.word(self.offset + WORD)
+        self.word.word()
     }
 }
 
@@ -206,7 +211,7 @@ impl<T> Drop for Mutex<T> {
 impl<T> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mutex")
-            .field("offset", &self.offset)
+            .field("offset", &(self.word().offset as usize - WORD))
             .field("word", &format_args!("{:#x}", self.word().load(Relaxed)))
             .finish_non_exhaustive()
     }
@@ -257,6 +262,7 @@ impl<'a, T: Value> MutexGuard<'a, T> {
         unlocked
     }
 
+    #[inline]
     fn release(&mut self) -> Result<(), CallError> {
         self.copy.end(&self.mutex.value);
         self.mutex.held.store(false, Relaxed);
@@ -267,18 +273,21 @@ impl<'a, T: Value> MutexGuard<'a, T> {
 impl<T: Value> Deref for MutexGuard<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         self.copy.get()
     }
 }
 
 impl<T: Value> DerefMut for MutexGuard<'_, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         self.copy.get_mut()
     }
 }
 
 impl<T: Value> Drop for MutexGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         // It fails when the handle was restricted since, and then nobody can be told.
         let _ = self.release();

@@ -110,8 +110,9 @@ impl<T: Value> RwLock<T> {
     /// As [`Mutex::at`](super::Mutex::at).
     pub fn at_with(area: &Area, offset: usize, init: impl FnOnce() -> T) -> Result<Self, PlaceError> {
         let layout = Layout::around::<T>(Kind::RwLock, Self::SIZE, Self::ALIGN);
-        let value = Place::new(area, offset.saturating_add(Self::VALUE));
-        header::place(area, offset, &layout, || value.write(&init()))?;
+        header::place(area, offset, &layout, || {
+            Place::new(area, offset + Self::VALUE).write(&init());
+        })?;
         let tended = vec![
             header::tend(area, offset + TURN, Death::Mark)?,
             header::tend(area, offset + WRITER, Death::Mark)?,
@@ -124,7 +125,7 @@ impl<T: Value> RwLock<T> {
         };
         Ok(Self {
             words,
-            value,
+            value: Place::new(area, offset + Self::VALUE),
             held: AtomicUsize::new(0),
         })
     }

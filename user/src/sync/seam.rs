@@ -162,34 +162,42 @@ pub(crate) struct SegmentWord<'a> {
 impl Word for SegmentWord<'_> {
     type Error = CallError;
 
+    #[inline]
     fn load(&self, order: Ordering) -> u32 {
         self.atomic.load(order)
     }
 
+    #[inline]
     fn store(&self, value: u32, order: Ordering) {
         self.atomic.store(value, order);
     }
 
+    #[inline]
     fn swap(&self, value: u32, order: Ordering) -> u32 {
         self.atomic.swap(value, order)
     }
 
+    #[inline]
     fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
         self.atomic.fetch_add(value, order)
     }
 
+    #[inline]
     fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
         self.atomic.fetch_sub(value, order)
     }
 
+    #[inline]
     fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
         self.atomic.fetch_and(value, order)
     }
 
+    #[inline]
     fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
         self.atomic.fetch_or(value, order)
     }
 
+    #[inline]
     fn compare_exchange(
         &self,
         current: u32,

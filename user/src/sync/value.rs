@@ -5,11 +5,13 @@
 //! Others can write the memory whatever the lock says, so no reference to it is ever made.
 
 use std::marker::PhantomData;
+use std::sync::atomic::AtomicU8;
 use std::thread;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::area::Area;
+use crate::memory::{self, Kept};
 
 /// What a lock can protect: a type that is made of its bytes alone.
 ///
@@ -22,29 +24,36 @@ impl<T: FromBytes + IntoBytes + Immutable> Value for T {}
 
 /// Where the value lies.
 pub(crate) struct Place<T> {
-    area: Area,
-    offset: usize,
+    cells: Kept<[AtomicU8]>,
     value: PhantomData<fn(T) -> T>,
 }
-
-const IN_BOUNDS: &str = "a value of an object that was placed here";
 
 impl<T: Value> Place<T> {
     /// The value lies in an object that was placed in the area.
     pub(crate) fn new(area: &Area, offset: usize) -> Self {
+        let cells = Kept::new(area, |mapping| mapping.atomics(offset, size_of::<T>()));
         Self {
-            area: area.clone(),
-            offset,
+            cells: cells.expect("a value of an object that was placed here"),
             value: PhantomData,
         }
     }
 
-    pub(crate) fn read(&self) -> T {
-        self.area.mapping().get(self.offset).expect(IN_BOUNDS)
+    /// So many as the value has: the compiler is to know the number.
+    #[inline]
+    fn cells(&self) -> &[AtomicU8] {
+        &self.cells[..size_of::<T>()]
     }
 
+    #[inline]
+    pub(crate) fn read(&self) -> T {
+        let mut value = T::new_zeroed();
+        memory::copy_out(self.cells(), value.as_mut_bytes());
+        value
+    }
+
+    #[inline]
     pub(crate) fn write(&self, value: &T) {
-        self.area.mapping().set(self.offset, value).expect(IN_BOUNDS);
+        memory::copy_in(value.as_bytes(), self.cells());
     }
 }
 
@@ -57,6 +66,7 @@ pub(crate) struct Copied<T> {
 }
 
 impl<T: Value> Copied<T> {
+    #[inline]
     pub(crate) fn of(place: &Place<T>) -> Self {
         Self {
             value: place.read(),
@@ -65,16 +75,19 @@ impl<T: Value> Copied<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> &T {
         &self.value
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.changed = true;
         &mut self.value
     }
 
     /// Writes it back if it was changed.
+    #[inline]
     pub(crate) fn commit(&mut self, place: &Place<T>) {
         if self.changed {
             place.write(&self.value);
@@ -83,6 +96,7 @@ impl<T: Value> Copied<T> {
     }
 
     /// Writes it back, unless the guard ends by a panic.
+    #[inline]
     pub(crate) fn end(&mut self, place: &Place<T>) {
         if self.panicking || !thread::panicking() {
             self.commit(place);
@@ -90,6 +104,7 @@ impl<T: Value> Copied<T> {
     }
 
     /// Forgets what was changed.
+    #[inline]
     pub(crate) fn roll_back(&mut self, place: &Place<T>) {
         self.value = place.read();
         self.changed = false;
