@@ -28,6 +28,8 @@ pub struct GuestBins {
     pub select: PathBuf,
     /// The guest's tests.
     pub tests: PathBuf,
+    /// The guest's benchmarks.
+    pub bench: PathBuf,
 }
 
 /// Builds them all.
@@ -56,6 +58,7 @@ pub fn build(ctx: &Ctx) -> Result<GuestBins> {
         demo: built.join("examples/demo"),
         select: built.join("examples/select"),
         tests: built.join("shmdev-tests"),
+        bench: built.join("shmdev-bench"),
     })
 }
 
@@ -72,6 +75,8 @@ fn cargo(workspace: &Path, target: &Path) -> Command {
         "shmdev-init",
         "--package",
         "shmdev-tests",
+        "--package",
+        "shmdev-bench",
     ]);
     cargo.args(["--bins", "--example", "demo", "--example", "select"]);
     cargo.args(["--features", "shmdev/tokio"]);

@@ -142,6 +142,7 @@ fn archive(
     add("/usr/local/bin/shmdev-demo", 0o755, &programs.demo)?;
     add("/usr/local/bin/shmdev-select", 0o755, &programs.select)?;
     add("/usr/local/bin/shmdev-tests", 0o755, &programs.tests)?;
+    add("/usr/local/bin/shmdev-bench", 0o755, &programs.bench)?;
     archive.file("/lib/shmdev/shmdev.ko", 0o644, module);
     add_modules(ctx, root, kernel, &mut archive)?;
     Ok(archive)
