@@ -136,6 +136,7 @@ impl Run {
             Some(at) => eprintln!("{id} at {at}"),
             None => eprintln!("{id}"),
         }
+        output::settle();
         let mut taken: Vec<_> = subjects.into_iter().map(Taken::new).collect();
         for _ in 0..plan.starts {
             take(&mut taken, plan);

@@ -123,6 +123,11 @@ pub const MEASURES: &[Measure] = &[
         "Map a segment that exists, of 4 MiB, with a descriptor that is open; write a byte of every page; unmap it.",
     ),
     bars(
+        "attach_4m_read",
+        "attach 4 MiB and read",
+        "The same, but a byte of every page is read: who maps pages when they are touched then maps neighbours along.",
+    ),
+    bars(
         "create_4m",
         "create 4 MiB",
         "Create a segment of 4 MiB without a name (POSIX shm has one), map it, write a byte of every page, unmap and close it: \

@@ -2,9 +2,12 @@
 
 //! Making, mapping and touching memory.
 //!
-//! To touch is to write a byte of every page, for everybody alike: what is shared is there to be written. A segment of
-//! ours is mapped with its length given, so that `mmap` is the one call, as for the peers.
+//! To touch is to write a byte of every page, for everybody alike: what is shared is there to be written. Who maps pages
+//! when they are touched has it easier with reading, since the kernel maps neighbours along then: that is measured as
+//! well. A segment of ours is mapped with its length given, so that `mmap` is the one call, as for the peers.
 
+use std::hint::black_box;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -21,23 +24,34 @@ const MIB: usize = 1 << 20;
 
 /// Takes the measures of this file.
 pub fn all(run: &mut Run) -> Result<()> {
-    attach(run)?;
+    run.measure("attach_4m", Plan::of(1), attach(Touch::Write))?;
+    run.measure("attach_4m_read", Plan::of(1), attach(Touch::Read))?;
     create(run)?;
     map_256m(run)?;
     map_size(run)
 }
 
-fn touch(cells: &[AtomicU8]) {
-    for cell in cells.iter().step_by(PAGE) {
-        cell.store(1, Ordering::Relaxed);
+/// What is done with a byte of every page between mapping and unmapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Touch {
+    Write,
+    Read,
+    Nothing,
+}
+
+impl Touch {
+    fn pages(self, cells: &[AtomicU8]) {
+        let touched = cells.iter().step_by(PAGE);
+        match self {
+            Self::Write => touched.for_each(|cell| cell.store(1, Ordering::Relaxed)),
+            Self::Read => touched.for_each(|cell| _ = black_box(cell.load(Ordering::Relaxed))),
+            Self::Nothing => {}
+        }
     }
 }
 
-/// Whether a byte of each page is written between mapping and unmapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Touch {
-    Pages,
-    Nothing,
+fn touch(cells: &[AtomicU8]) {
+    Touch::Write.pages(cells);
 }
 
 /// Maps a segment of ours that exists, and unmaps it.
@@ -45,58 +59,47 @@ fn map_ours(mode: Mode, len: usize, how: Touch) -> Result<Batch> {
     let segment = mode.options()?.size(len as u64).anonymous()?;
     repeat(move || {
         let mapping = segment.map_range(0, len)?;
-        if how == Touch::Pages {
-            touch(mapping.atomics::<AtomicU8>(0, len)?);
-        }
+        how.pages(mapping.atomics::<AtomicU8>(0, len)?);
         Ok(())
     })
 }
 
 /// Maps a file whose pages exist, and unmaps it. `keep` lives as long.
-fn map_file(
-    file: std::os::fd::OwnedFd,
-    len: usize,
-    flags: i32,
-    how: Touch,
-    keep: impl Sized + 'static,
-) -> Result<Batch> {
+fn map_file(file: OwnedFd, len: usize, flags: i32, how: Touch, keep: impl Sized + 'static) -> Result<Batch> {
     touch(Region::shared(&file, len, 0)?.cells());
     repeat(move || {
         let _ = &keep;
-        let region = Region::shared(&file, len, flags)?;
-        if how == Touch::Pages {
-            touch(region.cells());
-        }
+        how.pages(Region::shared(&file, len, flags)?.cells());
         Ok(())
     })
 }
 
-fn attach(run: &mut Run) -> Result<()> {
+fn attach(how: Touch) -> Vec<Subject> {
     const LEN: usize = 4 * MIB;
-    let mut subjects: Vec<Subject> = ours(|mode| map_ours(mode, LEN, Touch::Pages));
+    let mut subjects = ours(move |mode| map_ours(mode, LEN, how));
     subjects.extend([
-        subject("memfd", || map_file(peers::memfd(LEN)?, LEN, 0, Touch::Pages, ())),
-        subject("memfd populate", || {
-            map_file(peers::memfd(LEN)?, LEN, MAP_POPULATE, Touch::Pages, ())
+        subject("memfd", move || map_file(peers::memfd(LEN)?, LEN, 0, how, ())),
+        subject("memfd populate", move || {
+            map_file(peers::memfd(LEN)?, LEN, MAP_POPULATE, how, ())
         }),
-        subject("memfd hugetlb", || {
+        subject("memfd hugetlb", move || {
             let pages = peers::huge_pages(LEN)?;
-            map_file(peers::memfd_hugetlb(LEN)?, LEN, 0, Touch::Pages, pages)
+            map_file(peers::memfd_hugetlb(LEN)?, LEN, 0, how, pages)
         }),
-        subject("POSIX shm", || {
+        subject("POSIX shm", move || {
             let shm = PosixShm::create(fresh_name(), LEN)?;
-            map_file(shm.file.try_clone()?, LEN, 0, Touch::Pages, shm)
+            map_file(shm.file.try_clone()?, LEN, 0, how, shm)
         }),
-        subject("SysV shm", || {
+        subject("SysV shm", move || {
             let segment = SysvSegment::create(0, LEN)?;
             touch(Region::attached(&segment)?.cells());
             repeat(move || {
-                touch(Region::attached(&segment)?.cells());
+                how.pages(Region::attached(&segment)?.cells());
                 Ok(())
             })
         }),
     ]);
-    run.measure("attach_4m", Plan::of(1), subjects)
+    subjects
 }
 
 fn ours(start: impl Fn(Mode) -> Result<Batch> + 'static) -> Vec<Subject> {
@@ -191,12 +194,12 @@ fn map_size(run: &mut Run) -> Result<()> {
     let sizes = (0..9).map(|power| PAGE << (2 * power));
     for len in sizes {
         let how = |mode| match mode {
-            Mode::Fault => Touch::Pages,
+            Mode::Fault => Touch::Write,
             Mode::Pfn | Mode::Huge => Touch::Nothing,
         };
         let mut subjects = ours(move |mode| map_ours(mode, len, how(mode)));
         subjects.push(subject("memfd", move || {
-            map_file(peers::memfd(len)?, len, 0, Touch::Pages, ())
+            map_file(peers::memfd(len)?, len, 0, Touch::Write, ())
         }));
         subjects.extend(populated(len));
         let plan = if len < 16 * MIB { Plan::of(1) } else { Plan::long() };
