@@ -136,14 +136,14 @@ pub const MEASURES: &[Measure] = &[
     bars(
         "map_256m",
         "map 256 MiB",
-        "Map a segment that exists, of 256 MiB, so that all pages are mapped, and unmap it. Who maps pages when they are \
-         touched (shmdev fault) maps none here: the curve has that.",
+        "Map a segment that exists, of 256 MiB, and unmap it when all pages were mapped. Who maps pages when they are touched \
+         has a byte of every page written (shmdev fault), or of every 2 MiB (shmdev huge); the others map them at once.",
     ),
     curve(
         "map_size",
         "map cost against size",
-        "Map a segment that exists, so that all pages are mapped, and unmap it. Who maps pages when they are touched (shmdev \
-         fault, memfd) has a byte of every page written in between; the others map them all at once.",
+        "Map a segment that exists, and unmap it when all pages were mapped. Who maps pages when they are touched has a byte \
+         of every page written (shmdev fault, memfd), or of every 2 MiB (shmdev huge); the others map them at once.",
         Axis {
             title: "segment size",
             unit: AxisUnit::Bytes,

@@ -23,9 +23,9 @@ pub fn all(run: &mut Run) -> Result<()> {
         starts: 1,
     };
     let subjects = vec![
-        subject("shmdev", || held::<Ours>()),
-        subject("POSIX shm", || held::<Posix>()),
-        subject("SysV shm", || held::<Sysv>()),
+        subject("shmdev", held::<Ours>),
+        subject("POSIX shm", held::<Posix>),
+        subject("SysV shm", held::<Sysv>),
     ];
     run.measure_in(Unit::Bytes, "segment_memory", None, plan, subjects)
 }

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::Result;
 use nix::libc::MAP_POPULATE;
+use shmdev::Map;
 
 use super::peers::{self, PosixShm};
-use super::segments::{Mode, fresh_name};
+use super::segments::{MAPS, fresh_name, mapped, subject_of};
 use crate::run::{Batch, Plan, Run, Subject, repeat, subject};
 use crate::sys::memory::{Region, SysvSegment};
 
@@ -31,19 +32,28 @@ pub fn all(run: &mut Run) -> Result<()> {
     map_size(run)
 }
 
-/// What is done with a byte of every page between mapping and unmapping.
+/// What is done between mapping and unmapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Touch {
+    /// A byte of every page is written.
     Write,
+    /// A byte of every page is read.
     Read,
+    /// A byte of every huge page is written.
+    WriteHuge,
     Nothing,
 }
 
 impl Touch {
     fn pages(self, cells: &[AtomicU8]) {
-        let touched = cells.iter().step_by(PAGE);
+        let stride = if self == Self::WriteHuge {
+            peers::HUGE_PAGE
+        } else {
+            PAGE
+        };
+        let touched = cells.iter().step_by(stride);
         match self {
-            Self::Write => touched.for_each(|cell| cell.store(1, Ordering::Relaxed)),
+            Self::Write | Self::WriteHuge => touched.for_each(|cell| cell.store(1, Ordering::Relaxed)),
             Self::Read => touched.for_each(|cell| _ = black_box(cell.load(Ordering::Relaxed))),
             Self::Nothing => {}
         }
@@ -55,8 +65,8 @@ fn touch(cells: &[AtomicU8]) {
 }
 
 /// Maps a segment of ours that exists, and unmaps it.
-fn map_ours(mode: Mode, len: usize, how: Touch) -> Result<Batch> {
-    let segment = mode.options()?.size(len as u64).anonymous()?;
+fn map_ours(map: Map, len: usize, how: Touch) -> Result<Batch> {
+    let segment = mapped(map, len).anonymous()?;
     repeat(move || {
         let mapping = segment.map_range(0, len)?;
         how.pages(mapping.atomics::<AtomicU8>(0, len)?);
@@ -76,7 +86,7 @@ fn map_file(file: OwnedFd, len: usize, flags: i32, how: Touch, keep: impl Sized 
 
 fn attach(how: Touch) -> Vec<Subject> {
     const LEN: usize = 4 * MIB;
-    let mut subjects = ours(move |mode| map_ours(mode, LEN, how));
+    let mut subjects = ours(move |map| map_ours(map, LEN, how));
     subjects.extend([
         subject("memfd", move || map_file(peers::memfd(LEN)?, LEN, 0, how, ())),
         subject("memfd populate", move || {
@@ -102,20 +112,19 @@ fn attach(how: Touch) -> Vec<Subject> {
     subjects
 }
 
-fn ours(start: impl Fn(Mode) -> Result<Batch> + 'static) -> Vec<Subject> {
+fn ours(start: impl Fn(Map) -> Result<Batch> + 'static) -> Vec<Subject> {
     let start = Rc::new(start);
-    Mode::ALL
-        .map(|mode| {
-            let start = Rc::clone(&start);
-            subject(mode.subject(), move || start(mode))
-        })
-        .into()
+    MAPS.map(|map| {
+        let start = Rc::clone(&start);
+        subject(subject_of(map), move || start(map))
+    })
+    .into()
 }
 
 fn create(run: &mut Run) -> Result<()> {
     const LEN: usize = 4 * MIB;
-    let mut subjects = ours(|mode| {
-        let options = mode.options()?.size(LEN as u64).clone();
+    let mut subjects = ours(|map| {
+        let options = mapped(map, LEN);
         repeat(move || {
             let segment = options.anonymous()?;
             touch(segment.map_range(0, LEN)?.atomics::<AtomicU8>(0, LEN)?);
@@ -158,10 +167,19 @@ fn create_memfd(len: usize, flags: i32) -> Result<Batch> {
     })
 }
 
+/// What it takes to have all pages mapped.
+fn to_map_all(map: Map) -> Touch {
+    match map {
+        Map::Pfn => Touch::Nothing,
+        Map::Fault => Touch::Write,
+        Map::Huge => Touch::WriteHuge,
+    }
+}
+
 /// One after the other, so that the guest need not have memory for all of them at once.
 fn map_256m(run: &mut Run) -> Result<()> {
     const LEN: usize = 256 * MIB;
-    for subject in [ours(|mode| map_ours(mode, LEN, Touch::Nothing)), populated(LEN)]
+    for subject in [ours(|map| map_ours(map, LEN, to_map_all(map))), populated(LEN)]
         .into_iter()
         .flatten()
     {
@@ -172,32 +190,24 @@ fn map_256m(run: &mut Run) -> Result<()> {
 
 /// Peers that map all pages without their being touched.
 fn populated(len: usize) -> Vec<Subject> {
-    vec![
-        subject("memfd populate", move || {
-            map_file(peers::memfd(len)?, len, MAP_POPULATE, Touch::Nothing, ())
-        }),
-        subject("memfd hugetlb populate", move || {
+    let mut subjects = vec![subject("memfd populate", move || {
+        map_file(peers::memfd(len)?, len, MAP_POPULATE, Touch::Nothing, ())
+    })];
+    if len >= peers::HUGE_PAGE {
+        subjects.push(subject("memfd hugetlb populate", move || {
             let pages = peers::huge_pages(len)?;
-            map_file(
-                peers::memfd_hugetlb(len)?,
-                len,
-                MAP_POPULATE,
-                Touch::Nothing,
-                pages,
-            )
-        }),
-    ]
+            let file = peers::memfd_hugetlb(len)?;
+            map_file(file, len, MAP_POPULATE, Touch::Nothing, pages)
+        }));
+    }
+    subjects
 }
 
-/// Who maps pages when they are touched has to touch them, so that at every point all pages are mapped by all.
+/// At every point all pages are mapped by all: who maps them when they are touched has to touch them.
 fn map_size(run: &mut Run) -> Result<()> {
     let sizes = (0..9).map(|power| PAGE << (2 * power));
     for len in sizes {
-        let how = |mode| match mode {
-            Mode::Fault => Touch::Write,
-            Mode::Pfn | Mode::Huge => Touch::Nothing,
-        };
-        let mut subjects = ours(move |mode| map_ours(mode, len, how(mode)));
+        let mut subjects = ours(move |map| map_ours(map, len, to_map_all(map)));
         subjects.push(subject("memfd", move || {
             map_file(peers::memfd(len)?, len, 0, Touch::Write, ())
         }));

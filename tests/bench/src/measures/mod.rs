@@ -5,6 +5,7 @@
 mod calls;
 mod copy;
 mod held;
+mod iceoryx;
 mod listing;
 mod locks;
 mod mapping;

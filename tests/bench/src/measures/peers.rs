@@ -12,6 +12,9 @@ use nix::sys::mman::{shm_open, shm_unlink};
 use nix::sys::stat::Mode;
 use nix::unistd::ftruncate;
 
+/// Bytes of a huge page.
+pub const HUGE_PAGE: usize = 2 << 20;
+
 /// `memfd_create` and `ftruncate`.
 pub fn memfd(len: usize) -> Result<OwnedFd> {
     made(len, MFdFlags::MFD_CLOEXEC)
@@ -100,7 +103,7 @@ impl Drop for Setting {
 
 /// So many bytes of pages of 2 MiB, until the setting is dropped.
 pub fn huge_pages(bytes: usize) -> Result<Setting> {
-    let pages = bytes.div_ceil(2 << 20) as u64;
+    let pages = bytes.div_ceil(HUGE_PAGE) as u64;
     let setting = Setting::change("/proc/sys/vm/nr_hugepages", pages)?;
     let got = setting.value()?;
     ensure!(

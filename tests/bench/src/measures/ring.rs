@@ -10,6 +10,7 @@ use nix::unistd::{pipe, read, write};
 use shmdev::ring::Options;
 use shmdev::{Area, Deadline};
 
+use super::iceoryx;
 use super::peers::Setting;
 use super::round_trip::Queue;
 use super::segments::Named;
@@ -55,6 +56,7 @@ fn of_len(len: usize) -> Vec<Subject> {
                 queue.receive(&mut received)
             })
         }),
+        subject("iceoryx2", move || iceoryx::sample(len)),
     ]
 }
 

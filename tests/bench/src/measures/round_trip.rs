@@ -12,6 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::Mode;
 use nix::unistd::{pipe, read, write};
 
+use super::iceoryx;
 use super::segments::fresh_name;
 use super::words::{Futexes, Ours, Words};
 use crate::run::{Batch, Plan, Run, repeat, subject};
@@ -63,6 +64,7 @@ pub fn all(run: &mut Run) -> Result<()> {
             let (there, back) = (Rc::new(SysvSemaphore::new(0)?), Rc::new(SysvSemaphore::new(0)?));
             between(by_semaphores(&there, &back), by_semaphores(&back, &there))
         }),
+        subject("iceoryx2 event", iceoryx::round_trip),
     ];
     run.measure("round_trip", Plan::met_anew(100), subjects)
 }

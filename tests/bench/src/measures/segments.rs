@@ -5,40 +5,22 @@
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Result, bail};
-use shmdev::{Segment, SegmentOptions};
+use anyhow::Result;
+use shmdev::{Map, Segment, SegmentOptions};
 
-/// How a segment's pages get into page tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// All of them by `mmap`, a page at a time.
-    Pfn,
-    /// Each when it is touched first.
-    Fault,
-    /// All of them by `mmap`, 2 MiB at a time.
-    Huge,
+/// The ways in which segments are mapped.
+pub const MAPS: [Map; 3] = [Map::Pfn, Map::Fault, Map::Huge];
+
+/// As a way to map is called among the subjects of a measure.
+pub fn subject_of(map: Map) -> String {
+    format!("shmdev {map}")
 }
 
-impl Mode {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pfn, Self::Fault, Self::Huge];
-
-    /// As it is called among the subjects of a measure.
-    pub fn subject(self) -> &'static str {
-        match self {
-            Self::Pfn => "shmdev pfn",
-            Self::Fault => "shmdev fault",
-            Self::Huge => "shmdev huge",
-        }
-    }
-
-    /// Options that create a segment in this mode: all segments of which the mode matters are made with these.
-    pub fn options(self) -> Result<SegmentOptions> {
-        match self {
-            Self::Pfn => Ok(SegmentOptions::new()),
-            Self::Fault | Self::Huge => bail!("this version of the module maps pfn only"),
-        }
-    }
+/// Options that create a segment which is mapped in this way: all segments of which that matters are made with these.
+pub fn mapped(map: Map, len: usize) -> SegmentOptions {
+    let mut options = SegmentOptions::new();
+    options.map(map).size(len as u64);
+    options
 }
 
 /// A name that no other segment has.

@@ -125,6 +125,6 @@ impl Words for Futexes {
     }
 
     fn wake(&self, index: usize, count: u32) -> Result<u32> {
-        futex_wake(self.word(index), count.cast_signed())
+        futex_wake(self.word(index), count as i32)
     }
 }
