@@ -69,7 +69,7 @@ impl Plan {
     pub const fn long() -> Self {
         Self {
             operations: 1,
-            batches: 4,
+            batches: 3,
             starts: 1,
         }
     }
@@ -78,8 +78,8 @@ impl Plan {
     pub const fn met_anew(operations: u32) -> Self {
         Self {
             operations,
-            batches: 6,
-            starts: 6,
+            batches: 2,
+            starts: 24,
         }
     }
 
@@ -95,12 +95,15 @@ impl Plan {
 /// A run of the benchmarks.
 pub struct Run {
     arguments: Arguments,
+    /// What was said last of where it is.
+    said: String,
 }
 
 impl Run {
     pub fn new(arguments: &Arguments) -> Self {
         Self {
             arguments: arguments.clone(),
+            said: String::new(),
         }
     }
 
@@ -132,9 +135,10 @@ impl Run {
             return Ok(());
         }
         let plan = if self.arguments.quick { plan.quick() } else { plan };
-        match at {
-            Some(at) => eprintln!("{id} at {at}"),
-            None => eprintln!("{id}"),
+        let label = at.map_or_else(|| id.to_owned(), |at| format!("{id} at {at}"));
+        if self.said != label {
+            eprintln!("{label}");
+            self.said = label;
         }
         output::settle();
         let mut taken: Vec<_> = subjects.into_iter().map(Taken::new).collect();

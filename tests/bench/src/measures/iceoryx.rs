@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use iceoryx2::port::{listener::Listener, notifier::Notifier};
-use iceoryx2::prelude::{LogLevel, Node, NodeBuilder, ipc, set_log_level};
+use iceoryx2::prelude::{LogLevel, Node, NodeBuilder, SignalHandlingMode, ipc, set_log_level};
+use iceoryx2::service::port_factory::PortFactory as _;
 use iceoryx2::service::port_factory::event::PortFactory;
 
+use super::round_trip::vary;
 use super::segments::fresh_name;
 use crate::run::{Batch, repeat};
 use crate::sys::process::Child;
@@ -19,7 +21,7 @@ use crate::sys::process::Child;
 fn node() -> Result<Node<ipc::Service>> {
     set_log_level(LogLevel::Error);
     let node = NodeBuilder::new()
-        .signal_handling_mode(iceoryx2::prelude::SignalHandlingMode::Disabled)
+        .signal_handling_mode(SignalHandlingMode::Disabled)
         .create::<ipc::Service>();
     node.context("making a node of iceoryx2")
 }
@@ -48,6 +50,7 @@ pub fn round_trip() -> Result<Batch> {
     let answered = back.listener_builder().create()?;
     let tell = there.notifier_builder().create()?;
     until_there_is_a_listener(&there)?;
+    vary();
     repeat(move || {
         let _ = (&child, &node);
         notify(&tell)?;
@@ -56,7 +59,6 @@ pub fn round_trip() -> Result<Batch> {
 }
 
 fn until_there_is_a_listener(service: &PortFactory<ipc::Service>) -> Result<()> {
-    use iceoryx2::service::port_factory::PortFactory as _;
     for _ in 0..1000 {
         if service.dynamic_config().number_of_listeners() == 1 {
             return Ok(());

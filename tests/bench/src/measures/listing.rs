@@ -29,7 +29,7 @@ pub fn all(run: &mut Run) -> Result<()> {
         run.point(
             "list",
             count as u64,
-            Plan::of(if count < 1000 { 10 } else { 1 }),
+            if count < 1000 { Plan::of(10) } else { Plan::long() },
             all,
         )?;
         let one = vec![

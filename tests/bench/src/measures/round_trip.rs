@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! There and back between two processes that sleep in between.
+//!
+//! On one processor a round trip has two modes, some 15 % apart: the one who is woken runs at once, or only when who woke
+//! it goes to sleep. Which of them it is follows from how much each process had run when they met, and then stays. So they
+//! meet many times, and one of them runs a little longer each time before that.
 
+use std::hint::black_box;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
@@ -69,6 +75,14 @@ pub fn all(run: &mut Run) -> Result<()> {
     run.measure("round_trip", Plan::met_anew(100), subjects)
 }
 
+/// Runs for a while, another while each time.
+pub fn vary() {
+    static TIMES: AtomicU32 = AtomicU32::new(0);
+    let times = TIMES.fetch_add(1, Ordering::Relaxed) % 8;
+    // Up to what the scheduler lets a process run before others, 700,000 instructions.
+    (0..times * 40_000).for_each(|turn| _ = black_box(turn));
+}
+
 type Step = Box<dyn FnMut() -> Result<()>>;
 
 /// What one of the two processes does.
@@ -84,6 +98,7 @@ fn between(mut near: Ends, mut far: Ends) -> Result<Batch> {
             (far.send)()?;
         }
     })?;
+    vary();
     repeat(move || {
         let _ = (&child, &far.send);
         (near.send)()?;
@@ -101,6 +116,7 @@ fn by_words<W: Words + 'static>(words: W) -> Result<Batch> {
         }
     })?;
     let mut seen = 0;
+    vary();
     repeat(move || {
         let _ = &child;
         words.signal(THERE)?;
@@ -119,6 +135,7 @@ fn by_one_call() -> Result<Batch> {
         }
     })?;
     let mut seen = 0;
+    vary();
     repeat(move || {
         let _ = &child;
         seen = words.signal_and_await(THERE, BACK, seen)?;

@@ -30,9 +30,9 @@ type Turn = Box<dyn FnMut() -> Result<()>>;
 pub(super) fn all(run: &mut Run) -> Result<()> {
     for processes in 1..=8 {
         let plan = Plan {
-            starts: 3,
-            batches: 4,
-            operations: 100,
+            starts: 2,
+            batches: 3,
+            operations: 30,
         };
         run.point("lock_contended", u64::from(processes), plan, subjects(processes))?;
     }
