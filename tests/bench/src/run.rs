@@ -74,12 +74,12 @@ impl Plan {
         }
     }
 
-    /// For what takes two processes.
+    /// For what takes two processes: batches so short that each is of one mode.
     pub const fn met_anew(operations: u32) -> Self {
         Self {
             operations,
-            batches: 2,
-            starts: 24,
+            batches: 48,
+            starts: 12,
         }
     }
 
@@ -97,6 +97,9 @@ pub struct Run {
     arguments: Arguments,
     /// What was said last of where it is.
     said: String,
+    /// Instead of taking measures, keeps which ones were asked for.
+    #[cfg(test)]
+    asked: Option<Vec<(String, Option<u64>)>>,
 }
 
 impl Run {
@@ -104,6 +107,8 @@ impl Run {
         Self {
             arguments: arguments.clone(),
             said: String::new(),
+            #[cfg(test)]
+            asked: None,
         }
     }
 
@@ -132,6 +137,11 @@ impl Run {
         subjects: Vec<Subject>,
     ) -> Result<()> {
         if !self.wants(id) {
+            return Ok(());
+        }
+        #[cfg(test)]
+        if let Some(asked) = &mut self.asked {
+            asked.push((id.to_owned(), at));
             return Ok(());
         }
         let plan = if self.arguments.quick { plan.quick() } else { plan };
@@ -233,8 +243,10 @@ mod tests {
     use std::rc::Rc;
 
     use anyhow::bail;
+    use shmdev_bench_model::MEASURES;
 
     use super::*;
+    use crate::measures;
 
     fn told(subject: Subject, plan: Plan) -> Line {
         let mut taken = [Taken::new(subject)];
@@ -250,6 +262,27 @@ mod tests {
         batches: 3,
         starts: 2,
     };
+
+    #[test]
+    fn all_of_the_catalogue_is_measured_and_nothing_else() {
+        let mut run = Run::new(&Arguments::default());
+        run.asked = Some(Vec::new());
+        measures::all(&mut run).unwrap();
+        let mut asked = run.asked.unwrap_or_default();
+        asked.dedup_by(|next, last| next.0 == last.0 && next.1.is_some() == last.1.is_some());
+        // Two curves are made of the same segments, so their points alternate.
+        asked.sort_by_key(|(id, _)| MEASURES.iter().position(|measure| measure.id == id));
+        asked.dedup_by(|next, last| next.0 == last.0);
+        let catalogue = MEASURES
+            .iter()
+            .map(|measure| (measure.id, measure.axis.is_some()));
+        assert!(
+            asked
+                .iter()
+                .map(|(id, at)| (id.as_str(), at.is_some()))
+                .eq(catalogue)
+        );
+    }
 
     #[test]
     fn a_figure_is_for_one_operation_and_leaves_the_warm_up_out() {

@@ -3,6 +3,7 @@
 //! iceoryx2, of which the published crate is used as its documentation says: events between two processes, and samples
 //! within one.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -45,17 +46,51 @@ pub fn round_trip() -> Result<Batch> {
             notify(&answer)?;
         }
     })?;
-    let node = node()?;
-    let (there, back) = (event(&node, &there)?, event(&node, &back)?);
-    let answered = back.listener_builder().create()?;
-    let tell = there.notifier_builder().create()?;
-    until_there_is_a_listener(&there)?;
+    let near = Near::new(child, &there, &back)?;
     vary();
     repeat(move || {
-        let _ = (&child, &node);
-        notify(&tell)?;
-        wait(&answered)
+        notify(&near.tell)?;
+        wait(&near.answered)
     })
+}
+
+/// This process's side. The fields are dropped in this order.
+struct Near {
+    tell: Notifier<ipc::Service>,
+    answered: Listener<ipc::Service>,
+    _node: Node<ipc::Service>,
+    _child: Child,
+    _leftovers: Leftovers,
+}
+
+impl Near {
+    fn new(child: Child, there: &str, back: &str) -> Result<Self> {
+        let node = node()?;
+        let (there, back) = (event(&node, there)?, event(&node, back)?);
+        let answered = back.listener_builder().create()?;
+        let tell = there.notifier_builder().create()?;
+        until_there_is_a_listener(&there)?;
+        Ok(Self {
+            tell,
+            answered,
+            _node: node,
+            _child: child,
+            _leftovers: Leftovers,
+        })
+    }
+}
+
+/// What the child leaves in /dev/shm when it is killed; removed when this is dropped, so that nobody else finds it there.
+struct Leftovers;
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("iox2_") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 fn until_there_is_a_listener(service: &PortFactory<ipc::Service>) -> Result<()> {

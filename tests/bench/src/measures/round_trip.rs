@@ -72,7 +72,7 @@ pub fn all(run: &mut Run) -> Result<()> {
         }),
         subject("iceoryx2 event", iceoryx::round_trip),
     ];
-    run.measure("round_trip", Plan::met_anew(100), subjects)
+    run.measure("round_trip", Plan::met_anew(10), subjects)
 }
 
 /// Runs for a while, another while each time.
