@@ -41,6 +41,8 @@ fn main() -> ExitCode {
 
 fn bench(arguments: &Arguments) -> Result<()> {
     arguments.check()?;
+    // Whether one who is woken runs at once would else follow from how much everybody has run before.
+    sys::process::run_in_turn()?;
     clock::choose(arguments.wall)?;
     output::guest()?;
     measures::all(&mut Run::new(arguments))?;

@@ -18,6 +18,13 @@ pub struct Subject {
     start: Box<dyn Fn() -> Result<Batch>>,
 }
 
+impl Subject {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// `start` makes all that the operation needs; when it fails, the subject is left out, with that as the reason.
 pub fn subject(name: impl Into<String>, start: impl Fn() -> Result<Batch> + 'static) -> Subject {
     Subject {
@@ -74,12 +81,12 @@ impl Plan {
         }
     }
 
-    /// For what takes two processes: batches so short that each is of one mode.
+    /// For what takes two processes.
     pub const fn met_anew(operations: u32) -> Self {
         Self {
             operations,
-            batches: 48,
-            starts: 12,
+            batches: 8,
+            starts: 4,
         }
     }
 

@@ -174,7 +174,13 @@ pub const MEASURES: &[Measure] = &[
         "round_trip",
         "round trip between two processes",
         "Tell another process, which sleeps, and sleep until it has answered. A word is changed and its waiter woken, with a \
-         call each or with one for both; or a byte is sent.",
+         call each or with one for both; or a byte is sent. Both are SCHED_BATCH: who is woken runs when the other sleeps.",
+    ),
+    bars(
+        "round_trip_at_once",
+        "round trip to a process that runs at once",
+        "The same, but the other process is SCHED_FIFO: it runs as soon as it is woken, and has answered before this one goes \
+         to sleep.",
     ),
     bars(
         "notify",

@@ -10,10 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use iceoryx2::port::{listener::Listener, notifier::Notifier};
 use iceoryx2::prelude::{LogLevel, Node, NodeBuilder, SignalHandlingMode, ipc, set_log_level};
-use iceoryx2::service::port_factory::PortFactory as _;
 use iceoryx2::service::port_factory::event::PortFactory;
 
-use super::round_trip::vary;
+use super::round_trip::Meeting;
 use super::segments::fresh_name;
 use crate::run::{Batch, repeat};
 use crate::sys::process::Child;
@@ -33,10 +32,11 @@ fn event(node: &Node<ipc::Service>, name: &str) -> Result<PortFactory<ipc::Servi
 }
 
 /// Told and answered by events.
-pub fn round_trip() -> Result<Batch> {
+pub fn round_trip(meeting: Meeting) -> Result<Batch> {
     let (there, back) = (fresh_name(), fresh_name());
     // Before there are ports of this process, which the child must not have.
     let child = Child::fork(|| {
+        meeting.begin()?;
         let node = node()?;
         let (there, back) = (event(&node, &there)?, event(&node, &back)?);
         let answer = back.notifier_builder().create()?;
@@ -47,7 +47,6 @@ pub fn round_trip() -> Result<Batch> {
         }
     })?;
     let near = Near::new(child, &there, &back)?;
-    vary();
     repeat(move || {
         notify(&near.tell)?;
         wait(&near.answered)
@@ -60,7 +59,6 @@ struct Near {
     answered: Listener<ipc::Service>,
     _node: Node<ipc::Service>,
     _child: Child,
-    _leftovers: Leftovers,
 }
 
 impl Near {
@@ -69,34 +67,30 @@ impl Near {
         let (there, back) = (event(&node, there)?, event(&node, back)?);
         let answered = back.listener_builder().create()?;
         let tell = there.notifier_builder().create()?;
-        until_there_is_a_listener(&there)?;
+        until_answered(&tell, &answered)?;
         Ok(Self {
             tell,
             answered,
             _node: node,
             _child: child,
-            _leftovers: Leftovers,
         })
     }
 }
 
-/// What the child leaves in /dev/shm when it is killed; removed when this is dropped, so that nobody else finds it there.
-struct Leftovers;
-
-impl Drop for Leftovers {
-    fn drop(&mut self) {
-        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with("iox2_") {
-                let _ = fs::remove_file(entry.path());
-            }
+/// Removes what children left in /dev/shm when they were killed, so that nobody else finds it there. No node may be left.
+pub fn remove_leftovers() {
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("iox2_") {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-fn until_there_is_a_listener(service: &PortFactory<ipc::Service>) -> Result<()> {
+/// The other process has come when it is told and answers.
+fn until_answered(tell: &Notifier<ipc::Service>, answered: &Listener<ipc::Service>) -> Result<()> {
     for _ in 0..1000 {
-        if service.dynamic_config().number_of_listeners() == 1 {
-            return Ok(());
+        if tell.notify()? == 1 {
+            return wait(answered);
         }
         thread::sleep(Duration::from_millis(10));
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, ensure};
 
+use super::iceoryx;
 use super::population::{Ours, Population, Posix, Sysv};
 use crate::run::{Batch, Plan, Run, Subject, repeat, subject};
 
@@ -15,6 +16,7 @@ pub fn all(run: &mut Run) -> Result<()> {
     if !run.wants("list") && !run.wants("open") {
         return Ok(());
     }
+    iceoryx::remove_leftovers();
     let (ours, posix, sysv) = (
         Growing::<Ours>::new(),
         Growing::<Posix>::new(),

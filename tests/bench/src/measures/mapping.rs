@@ -183,9 +183,18 @@ fn map_256m(run: &mut Run) -> Result<()> {
         .into_iter()
         .flatten()
     {
-        run.measure("map_256m", Plan::long(), vec![subject])?;
+        run.measure("map_256m", plan(&subject, LEN), vec![subject])?;
     }
     Ok(())
+}
+
+/// Page by page, much takes long.
+fn plan(subject: &Subject, len: usize) -> Plan {
+    match subject.name() {
+        "shmdev huge" | "memfd hugetlb populate" => Plan::of(1),
+        _ if len < 16 * MIB => Plan::of(1),
+        _ => Plan::long(),
+    }
 }
 
 /// Peers that map all pages without their being touched.
@@ -212,9 +221,8 @@ fn map_size(run: &mut Run) -> Result<()> {
             map_file(peers::memfd(len)?, len, 0, Touch::Write, ())
         }));
         subjects.extend(populated(len));
-        let plan = if len < 16 * MIB { Plan::of(1) } else { Plan::long() };
         for subject in subjects {
-            run.point("map_size", len as u64, plan, vec![subject])?;
+            run.point("map_size", len as u64, plan(&subject, len), vec![subject])?;
         }
     }
     Ok(())

@@ -2,14 +2,12 @@
 
 //! There and back between two processes that sleep in between.
 //!
-//! On one processor a round trip has two modes, some 15 % apart: the one who is woken runs at once, or only when who woke
-//! it goes to sleep. Which of them it is follows from how much each process had run when they met, and then stays. So they
-//! meet many times, and one of them runs a little longer each time before that.
+//! On one processor a round trip has two modes, some 15 % apart: who is woken runs when who woke it goes to sleep, so that
+//! both sleep each time; or it runs at once, and answers before the other has gone to sleep. Left alone, which of them it
+//! is follows from how much each process had run when they met. Here the scheduler is told, and both are measured.
 
-use std::hint::black_box;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
@@ -21,9 +19,9 @@ use nix::unistd::{pipe, read, write};
 use super::iceoryx;
 use super::segments::fresh_name;
 use super::words::{Futexes, Ours, Words};
-use crate::run::{Batch, Plan, Run, repeat, subject};
+use crate::run::{Batch, Plan, Run, Subject, repeat, subject};
 use crate::sys::ipc::SysvSemaphore;
-use crate::sys::process::Child;
+use crate::sys::process::{Child, run_at_once};
 
 /// Index of the word by which the other process is told.
 const THERE: usize = 0;
@@ -32,13 +30,23 @@ const BACK: usize = 32;
 
 /// Takes the measures of this file.
 pub fn all(run: &mut Run) -> Result<()> {
-    let subjects = vec![
-        subject("shmdev", || by_words(Ours::new()?)),
-        subject("shmdev wake and wait", by_one_call),
-        subject("futex", || by_words(Futexes::new()?)),
-        subject("eventfd", || {
+    run.measure("round_trip", Plan::met_anew(50), subjects(Meeting::InTurn))?;
+    run.measure(
+        "round_trip_at_once",
+        Plan::met_anew(50),
+        subjects(Meeting::AtOnce),
+    )
+}
+
+fn subjects(meeting: Meeting) -> Vec<Subject> {
+    vec![
+        subject("shmdev", move || by_words(Ours::new()?, meeting)),
+        subject("shmdev wake and wait", move || by_one_call(meeting)),
+        subject("futex", move || by_words(Futexes::new()?, meeting)),
+        subject("eventfd", move || {
             let (there, back) = (Rc::new(EventFd::new()?), Rc::new(EventFd::new()?));
             between(
+                meeting,
                 Ends {
                     send: signal_eventfd(&there),
                     receive: await_eventfd(&back),
@@ -49,38 +57,60 @@ pub fn all(run: &mut Run) -> Result<()> {
                 },
             )
         }),
-        subject("pipe", || {
+        subject("pipe", move || {
             let ((there_out, there_in), (back_out, back_in)) = (pipe()?, pipe()?);
-            between(by_file(there_in, back_out)?, by_file(back_in, there_out)?)
+            between(
+                meeting,
+                by_file(there_in, back_out)?,
+                by_file(back_in, there_out)?,
+            )
         }),
-        subject("Unix socket", || {
+        subject("Unix socket", move || {
             let (near, far) = socketpair(
                 AddressFamily::Unix,
                 SockType::Stream,
                 None,
                 SockFlag::SOCK_CLOEXEC,
             )?;
-            between(by_file(near.try_clone()?, near)?, by_file(far.try_clone()?, far)?)
+            between(
+                meeting,
+                by_file(near.try_clone()?, near)?,
+                by_file(far.try_clone()?, far)?,
+            )
         }),
-        subject("POSIX mq", || {
+        subject("POSIX mq", move || {
             let (there, back) = (Queue::new(1)?, Queue::new(1)?);
-            between(by_queues(&there, &back), by_queues(&back, &there))
+            between(meeting, by_queues(&there, &back), by_queues(&back, &there))
         }),
-        subject("SysV semaphore", || {
+        subject("SysV semaphore", move || {
             let (there, back) = (Rc::new(SysvSemaphore::new(0)?), Rc::new(SysvSemaphore::new(0)?));
-            between(by_semaphores(&there, &back), by_semaphores(&back, &there))
+            between(
+                meeting,
+                by_semaphores(&there, &back),
+                by_semaphores(&back, &there),
+            )
         }),
-        subject("iceoryx2 event", iceoryx::round_trip),
-    ];
-    run.measure("round_trip", Plan::met_anew(10), subjects)
+        subject("iceoryx2 event", move || iceoryx::round_trip(meeting)),
+    ]
 }
 
-/// Runs for a while, another while each time.
-pub fn vary() {
-    static TIMES: AtomicU32 = AtomicU32::new(0);
-    let times = TIMES.fetch_add(1, Ordering::Relaxed) % 8;
-    // Up to what the scheduler lets a process run before others, 700,000 instructions.
-    (0..times * 40_000).for_each(|turn| _ = black_box(turn));
+/// When the other process runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Meeting {
+    /// When this one sleeps.
+    InTurn,
+    /// As soon as it is woken.
+    AtOnce,
+}
+
+impl Meeting {
+    /// To be called by the other process. All run in turn unless they say something else.
+    pub fn begin(self) -> Result<()> {
+        match self {
+            Self::InTurn => Ok(()),
+            Self::AtOnce => run_at_once(),
+        }
+    }
 }
 
 type Step = Box<dyn FnMut() -> Result<()>>;
@@ -91,14 +121,14 @@ struct Ends {
     receive: Step,
 }
 
-fn between(mut near: Ends, mut far: Ends) -> Result<Batch> {
+fn between(meeting: Meeting, mut near: Ends, mut far: Ends) -> Result<Batch> {
     let child = Child::fork(|| {
+        meeting.begin()?;
         loop {
             (far.receive)()?;
             (far.send)()?;
         }
     })?;
-    vary();
     repeat(move || {
         let _ = (&child, &far.send);
         (near.send)()?;
@@ -106,8 +136,9 @@ fn between(mut near: Ends, mut far: Ends) -> Result<Batch> {
     })
 }
 
-fn by_words<W: Words + 'static>(words: W) -> Result<Batch> {
+fn by_words<W: Words + 'static>(words: W, meeting: Meeting) -> Result<Batch> {
     let child = Child::fork(|| {
+        meeting.begin()?;
         let words = words.for_another()?;
         let mut seen = 0;
         loop {
@@ -116,7 +147,6 @@ fn by_words<W: Words + 'static>(words: W) -> Result<Batch> {
         }
     })?;
     let mut seen = 0;
-    vary();
     repeat(move || {
         let _ = &child;
         words.signal(THERE)?;
@@ -125,9 +155,10 @@ fn by_words<W: Words + 'static>(words: W) -> Result<Batch> {
     })
 }
 
-fn by_one_call() -> Result<Batch> {
+fn by_one_call(meeting: Meeting) -> Result<Batch> {
     let words = Ours::new()?;
     let child = Child::fork(|| {
+        meeting.begin()?;
         let words = words.for_another()?;
         let mut seen = words.await_signal(THERE, 0)?;
         loop {
@@ -135,7 +166,6 @@ fn by_one_call() -> Result<Batch> {
         }
     })?;
     let mut seen = 0;
-    vary();
     repeat(move || {
         let _ = &child;
         seen = words.signal_and_await(THERE, BACK, seen)?;

@@ -60,8 +60,24 @@ impl Drop for Child {
 
 /// Lets this process run only while nobody else wants to: whoever wakes it is not interrupted by it.
 pub fn run_when_idle() -> Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
+    schedule(libc::SCHED_IDLE, 0).context("SCHED_IDLE")
+}
+
+/// Lets this process and its children run like others, but not at once when they are woken.
+pub fn run_in_turn() -> Result<()> {
+    schedule(libc::SCHED_BATCH, 0).context("SCHED_BATCH")
+}
+
+/// Lets this process run as soon as it is woken.
+pub fn run_at_once() -> Result<()> {
+    schedule(libc::SCHED_FIFO, 1).context("SCHED_FIFO")
+}
+
+fn schedule(policy: i32, priority: i32) -> nix::Result<()> {
+    let parameters = libc::sched_param {
+        sched_priority: priority,
+    };
     // SAFETY: the parameters are there until the call returns.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
-    Errno::result(result).map(drop).context("SCHED_IDLE")
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    Errno::result(result).map(drop)
 }
