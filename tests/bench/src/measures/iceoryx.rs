@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use iceoryx2::port::{listener::Listener, notifier::Notifier};
 use iceoryx2::prelude::{LogLevel, Node, NodeBuilder, SignalHandlingMode, ipc, set_log_level};
+use iceoryx2::service::port_factory::PortFactory as _;
 use iceoryx2::service::port_factory::event::PortFactory;
 
 use super::round_trip::Meeting;
@@ -46,35 +47,16 @@ pub fn round_trip(meeting: Meeting) -> Result<Batch> {
             notify(&answer)?;
         }
     })?;
-    let near = Near::new(child, &there, &back)?;
+    let node = node()?;
+    let (there, back) = (event(&node, &there)?, event(&node, &back)?);
+    let answered = back.listener_builder().create()?;
+    let tell = there.notifier_builder().create()?;
+    until_somebody_listens(&there)?;
     repeat(move || {
-        notify(&near.tell)?;
-        wait(&near.answered)
+        let _ = (&child, &node);
+        notify(&tell)?;
+        wait(&answered)
     })
-}
-
-/// This process's side. The fields are dropped in this order.
-struct Near {
-    tell: Notifier<ipc::Service>,
-    answered: Listener<ipc::Service>,
-    _node: Node<ipc::Service>,
-    _child: Child,
-}
-
-impl Near {
-    fn new(child: Child, there: &str, back: &str) -> Result<Self> {
-        let node = node()?;
-        let (there, back) = (event(&node, there)?, event(&node, back)?);
-        let answered = back.listener_builder().create()?;
-        let tell = there.notifier_builder().create()?;
-        until_answered(&tell, &answered)?;
-        Ok(Self {
-            tell,
-            answered,
-            _node: node,
-            _child: child,
-        })
-    }
 }
 
 /// Removes what children left in /dev/shm when they were killed, so that nobody else finds it there. No node may be left.
@@ -86,11 +68,12 @@ pub fn remove_leftovers() {
     }
 }
 
-/// The other process has come when it is told and answers.
-fn until_answered(tell: &Notifier<ipc::Service>, answered: &Listener<ipc::Service>) -> Result<()> {
+fn until_somebody_listens(service: &PortFactory<ipc::Service>) -> Result<()> {
     for _ in 0..1000 {
-        if tell.notify()? == 1 {
-            return wait(answered);
+        if service.dynamic_config().number_of_listeners() == 1 {
+            // It is counted before it can be told.
+            thread::sleep(Duration::from_millis(10));
+            return Ok(());
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -98,7 +81,8 @@ fn until_answered(tell: &Notifier<ipc::Service>, answered: &Listener<ipc::Servic
 }
 
 fn notify(notifier: &Notifier<ipc::Service>) -> Result<()> {
-    ensure!(notifier.notify()? == 1, "not one listener was told");
+    let told = notifier.notify()?;
+    ensure!(told == 1, "{told} listeners were told instead of one");
     Ok(())
 }
 
