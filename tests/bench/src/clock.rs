@@ -4,9 +4,10 @@
 //!
 //! Under QEMU's `-icount shift=0` the time-stamp counter is the number of instructions that the one processor has
 //! executed, whoever's they were, and `rdtsc` reads it exactly, also in the middle of a translated block. Seen with
-//! QEMU 10.0: 10,000 turns of a loop of two instructions count 20,002, of which one is the second `rdtsc`; getppid counts
-//! 344, and an ioctl that ends in ENOTTY 609. Time during which the processor idles counts on as well, as nanoseconds:
-//! no measure here may idle. [`choose`] tries the loop, so that no other counter is taken for instructions.
+//! QEMU 10.0 and Linux 7.3: a loop that executes 20,000 instructions counts those and a few around it, and getppid 334, an
+//! ioctl of /dev/null that ends in ENOTTY 635, each the same in every batch and boot. Time during which the processor idles
+//! counts on as well, as nanoseconds: what is measured here may not idle. [`choose`] tries the loop, so that no other counter
+//! is taken for instructions.
 
 use std::sync::OnceLock;
 
