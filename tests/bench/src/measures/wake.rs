@@ -9,7 +9,7 @@ use std::fs;
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use nix::unistd::Pid;
 
 use super::words::{Futexes, Ours, Words};
@@ -60,14 +60,19 @@ fn wake_one(words: impl Words + 'static, elsewhere: usize) -> Result<Batch> {
     // The two, the others, and the one that waits for all of them.
     until_all_sleep(child.pid(), elsewhere + 3)?;
     repeat_timed(move || {
-        let start = clock::now();
-        let woken = words.wake(HERE, 1)?;
-        let cost = clock::now() - start;
-        ensure!(woken == 1, "{woken} instead of one were woken");
-        // Time enough for the one to go to sleep again.
         let _ = &child;
-        thread::sleep(Duration::from_millis(1));
-        Ok(cost)
+        // Where the guest itself has to wait for a processor, the two may not be asleep again: that does not count.
+        for _ in 0..100 {
+            let start = clock::now();
+            let woken = words.wake(HERE, 1)?;
+            let cost = clock::now() - start;
+            // Time enough for the one to go to sleep again.
+            thread::sleep(Duration::from_millis(1));
+            if woken == 1 {
+                return Ok(cost);
+            }
+        }
+        bail!("nobody was there to be woken")
     })
 }
 
