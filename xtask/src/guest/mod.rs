@@ -4,10 +4,10 @@
 //! From the bottom: `cpio` and `modules` make what `image` puts together; `qemu` says what QEMU's arguments are, `accel`
 //! whether KVM works; `session` runs a guest by the `clock` and speaks `protocol` with its PID 1; `outcome` judges what
 //! happened, and `abreast` runs several at once, whose words `held` keeps until it is their turn to be heard. `vm`, `test` (with
-//! `host_tests`) and `demo` are the subcommands.
+//! `host_tests`) and `demo` are the subcommands; `program` runs one of our programs for those elsewhere, such as `bench`.
 
 mod abreast;
-mod accel;
+pub mod accel;
 mod clock;
 mod cpio;
 pub mod demo;
@@ -16,16 +16,17 @@ mod fake;
 mod held;
 mod host_tests;
 pub mod image;
-mod machine;
+pub mod machine;
 mod machinery;
 mod modules;
 mod outcome;
+pub mod program;
 #[path = "../../../qemu/init/src/protocol.rs"]
 #[allow(dead_code, reason = "each side uses its half")]
 mod protocol;
-mod qemu;
+pub mod qemu;
 mod report;
-mod session;
+pub mod session;
 mod summary;
 mod terminal;
 pub mod test;

@@ -70,10 +70,7 @@ pub fn judge(record: &Record, report: &Report, log: &str) -> Verdict {
 /// PID 1 did not say how the tests ended.
 fn without_exit(record: &Record, report: &Report, log: &str) -> Verdict {
     let problem = disaster(record, log);
-    let blame_tests = record.started.is_some()
-        && record.fatal.is_none()
-        && (matches!(record.cut, Some(Cut::Silence | Cut::Idle | Cut::Overall)) || panic_line(log).is_some());
-    if !blame_tests || report.verdict().is_ok() {
+    if !blames_job(record, log) || report.verdict().is_ok() {
         return Verdict::Machinery(problem);
     }
     let during = match report.running() {
@@ -83,8 +80,15 @@ fn without_exit(record: &Record, report: &Report, log: &str) -> Verdict {
     Verdict::Failed(report.so_far(), Some(during))
 }
 
+/// Whether a job without an exit status is what brought the guest down, or to a halt.
+pub fn blames_job(record: &Record, log: &str) -> bool {
+    record.started.is_some()
+        && record.fatal.is_none()
+        && (matches!(record.cut, Some(Cut::Silence | Cut::Idle | Cut::Overall)) || panic_line(log).is_some())
+}
+
 /// What is wrong with the end of a guest whose job has ended; nothing, as a rule.
-fn no_end(record: &Record) -> Option<String> {
+pub fn no_end(record: &Record) -> Option<String> {
     match record.cut {
         None if record.complete => None,
         None => Some("the guest was switched off before all output had arrived".into()),
@@ -145,7 +149,8 @@ fn panic_line(log: &str) -> Option<&str> {
         .map(str::trim)
 }
 
-fn first_trouble(log: &str) -> Option<&str> {
+/// The first line of the kernel's log that must not be there.
+pub fn first_trouble(log: &str) -> Option<&str> {
     log.lines()
         .find(|line| trouble::find(line).is_some())
         .map(str::trim)
