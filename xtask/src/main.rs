@@ -3,6 +3,7 @@
 //!
 //! This file parses the command line and hands over; each subcommand is a file of its own.
 
+mod bench;
 mod cache;
 mod clean;
 mod ctx;
@@ -56,6 +57,7 @@ enum Task {
     Vm(guest::vm::Args),
     QemuTest(guest::test::Args),
     Image(guest::image::Args),
+    Bench(bench::Args),
     /// Check formatting and run clippy, for the workspace and the module
     Lint,
     /// Write rust-project.json, for rust-analyzer on kmod/
@@ -92,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Task::Vm(args) => guest::vm::run(&ctx, args),
         Task::QemuTest(args) => guest::test::run(&ctx, args),
         Task::Image(args) => guest::image::run(&ctx, args),
+        Task::Bench(args) => bench::run(&ctx, args),
     }
 }
 
@@ -120,7 +123,9 @@ mod tests {
     #[test]
     fn help_says_what_a_person_cannot_guess() {
         assert!(help("vm").contains("Ctrl-]"), "{}", help("vm"));
-        assert!(help("qemu-test").contains("Exit status"), "{}", help("qemu-test"));
+        for subcommand in ["qemu-test", "bench"] {
+            assert!(help(subcommand).contains("Exit status"), "{}", help(subcommand));
+        }
         for subcommand in Cli::command().get_subcommands() {
             assert!(subcommand.get_about().is_some(), "{}", subcommand.get_name());
         }
@@ -144,12 +149,20 @@ mod tests {
             "xtask vm --kernel 7.3 --kernel-dir /x",
             "xtask vm --param default_size",
             "xtask vm --quiet --verbose",
+            "xtask bench --wall --check",
+            "xtask bench --wall --bless",
+            "xtask bench --quick --bless",
+            "xtask bench --check --bless",
+            "xtask bench --accel kvm",
+            "xtask bench --kernel 7.3 --kernel-dir /x",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
         for line in [
             "xtask qemu-test --list --host-only",
             "xtask vm -q --param default_size=1M -- true",
+            "xtask bench --json f --report d --check --quick attach",
+            "xtask bench --wall --accel kvm --kernel 7.2",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
