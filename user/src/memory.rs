@@ -162,7 +162,7 @@ pub(crate) fn copy_out(from: &[AtomicU8], to: &mut [u8]) {
         to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
     } else if let Some(word) = one::<AtomicU32>(from) {
         to.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
-    } else {
+    } else if !to.is_empty() {
         copy_out_any(from, to);
     }
 }
@@ -175,7 +175,7 @@ pub(crate) fn copy_in(from: &[u8], to: &[AtomicU8]) {
         word.store(usize::from_ne_bytes(bytes), Relaxed);
     } else if let (Some(word), Ok(bytes)) = (one::<AtomicU32>(to), from.try_into()) {
         word.store(u32::from_ne_bytes(bytes), Relaxed);
-    } else {
+    } else if !from.is_empty() {
         copy_in_any(from, to);
     }
 }
