@@ -18,10 +18,13 @@ OWNER_DIED = 1
 BY_HANDLE, BY_ID, BY_NAME = 0, 1, 2
 EXCLUSIVE, AUTO_REMOVE = 1, 2
 CREATED = 1
+# How segments are mapped in this run where nothing else is asked for.
+MAP = {"pfn": 1 << 2, "fault": 2 << 2, "huge": 3 << 2}[os.environ["SHMDEV_MAP"]]
+MAP_FAULT = 2 << 2
 TOKEN, WORD_OWNER_DIED, WORD_WAITERS = (1 << 30) - 1, 1 << 30, 1 << 31
 SET_UID, SET_GID, SET_MODE = 1, 2, 4
 
-INFO = struct.Struct("=IIQQII9QIII12x")
+INFO = struct.Struct("=IIQQII9QIIII8x")
 TARGET = struct.Struct("=64sQII")
 STAT = struct.Struct("=64sQII8Q12I48x")
 RANGE = struct.Struct("=QQQQIIII")

@@ -10,8 +10,9 @@ assert (INFO.size, STAT.size, RANGE.size) == (128, 240, 48)
 one, other = os.open(DEVICE, os.O_RDWR), os.open(DEVICE, os.O_RDWR)
 
 facts = info(one)
-assert (facts["abi_version"], facts["page_size"], facts["features"]) == (1, PAGE, 255)
+assert (facts["abi_version"], facts["page_size"], facts["features"]) == (1, PAGE, 511)
 assert (facts["default_size"], facts["max_ranges"], facts["max_robust"]) == (SIZE, 1024, 1024)
+assert facts["default_map"] == MAP
 assert 1 <= facts["token"] < 1 << 30 and facts["token"] != info(other)["token"]
 
 state = stat(one)

@@ -31,9 +31,16 @@ refused(errno.EACCES, mmap.mmap, reader, PAGE, mmap.MAP_SHARED, mmap.PROT_WRITE)
 refused(errno.EACCES, mmap.mmap, writer, PAGE)
 refused(errno.EACCES, mmap.mmap, writer, PAGE, access=mmap.ACCESS_READ)
 
-# Copies are not possible on this memory, nor is running it.
-refused(errno.EOPNOTSUPP, mmap.mmap, both, PAGE, access=mmap.ACCESS_COPY)
-refused(errno.EOPNOTSUPP, mmap.mmap, both, PAGE, mmap.MAP_PRIVATE)
+# A copy is the process's own, and needs no right to write; it is possible where pages are mapped as they are touched.
+if MAP == MAP_FAULT:
+    for fd in (reader, both):
+        with mmap.mmap(fd, PAGE, access=mmap.ACCESS_COPY) as copy:
+            copy[:7] = b"private"
+            assert copy[:7] == b"private" and os.pread(both, 7, 0) == b"visible"
+else:
+    refused(errno.EOPNOTSUPP, mmap.mmap, both, PAGE, access=mmap.ACCESS_COPY)
+    refused(errno.EOPNOTSUPP, mmap.mmap, both, PAGE, mmap.MAP_PRIVATE)
+# Running it is not.
 refused(errno.EPERM, mmap.mmap, both, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_EXEC)
 
 # Written by the mapping that may.

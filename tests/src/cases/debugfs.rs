@@ -30,7 +30,7 @@ tests![
     the_files_are_roots_alone_and_cannot_be_written needs [Debugfs],
 ];
 
-const SEGMENTS: [&str; 15] = [
+const SEGMENTS: [&str; 16] = [
     "ipcns",
     "id",
     "uid",
@@ -45,6 +45,7 @@ const SEGMENTS: [&str; 15] = [
     "waiting",
     "generation",
     "flags",
+    "map",
     "name",
 ];
 const RANGES: [&str; 10] = [

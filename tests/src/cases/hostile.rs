@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ways into the mapping that the kernel offers for ordinary memory and that this memory must refuse or ignore,
-//! never with a warning: the runner looks at the kernel log after each test.
+//! Ways into the mapping that the kernel offers for ordinary memory and that this memory must serve as documented, refuse or
+//! ignore, never with a warning: the runner looks at the kernel log after each test.
 
+use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-use super::{READ, SHARED, WRITE, refused};
+use super::{READ, SHARED, WRITE, agrees, refused};
 use crate::harness::tests;
 use crate::sys::process::park;
-use crate::sys::{ACCESS_WRITE, Errno, Handle, PAGE, Process, Region, SIZE, file, hostile, signal};
+use crate::sys::{
+    ACCESS_WRITE, Errno, Handle, PAGE, Process, Region, Result, SIZE, file, hostile, mode, signal,
+};
 
 tests![
     a_shared_futex_is_efault,
     a_private_futex_finds_its_word,
     proc_mem_does_not_write_through_a_read_only_mapping,
-    proc_mem_of_another_process_does_not_reach_the_mapping,
-    process_vm_readv_is_efault,
-    ptrace_does_not_read_the_mapping,
-    vmsplice_cannot_pin_the_mapping,
-    io_uring_cannot_pin_the_mapping,
+    proc_mem_of_another_process_reads_and_writes_the_mapping,
+    proc_mem_ends_where_the_mapping_does,
+    process_vm_reads_and_writes_where_pages_can_be_pinned,
+    ptrace_reads_and_writes_as_the_mapping_allows,
+    vmsplice_takes_pages_that_can_be_pinned,
+    io_uring_takes_pages_that_can_be_pinned,
     userfaultfd_is_refused,
     every_madvise_leaves_the_bytes_alone,
     mlock_leaves_counts_and_bytes_alone,
@@ -71,90 +76,149 @@ fn a_private_futex_finds_its_word() {
     assert_eq!(hostile::futex_wake(known.mapping.at(0), true), Ok(0));
 }
 
+/// A process's memory, as a debugger opens it.
+fn memory_of(process: impl std::fmt::Display) -> File {
+    let path = format!("/proc/{process}/mem");
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+/// The errno of what a file refused.
+fn errno<T>(outcome: std::io::Result<T>) -> Result<T> {
+    outcome.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}
+
 fn proc_mem_does_not_write_through_a_read_only_mapping() {
     let known = Known::new();
-    let memory = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/proc/self/mem")
-        .unwrap();
+    let memory = memory_of("self");
     let view = Handle::ro().mmap(4 * PAGE, READ, SHARED, 0).unwrap();
     let private = Handle::ro().mmap(4 * PAGE, READ, libc::MAP_PRIVATE, 0).unwrap();
-    for mapping in [&view, &private, &known.mapping] {
-        let outcome = memory.write_at(&[0xee; 16], mapping.at(PAGE).get() as u64);
-        assert!(outcome.is_err(), "{outcome:?}");
-        let outcome = memory.read_at(&mut [0; 16], mapping.at(PAGE).get() as u64);
-        assert!(outcome.is_err(), "reading: {outcome:?}");
+    let now_read_only = Handle::rw().window(0, 4 * PAGE);
+    now_read_only.protect(0, 4 * PAGE, READ).unwrap();
+    let (dark, mut bytes) = (Handle::rw().window(0, PAGE), [0; 16]);
+    dark.protect(0, PAGE, libc::PROT_NONE).unwrap();
+    let write = |mapping: &Region| errno(memory.write_at(&[0xee; 16], mapping.at(0).get() as u64));
+    for mapping in [&view, &private, &now_read_only] {
+        assert_eq!(
+            memory.read_at(&mut bytes, mapping.at(PAGE).get() as u64).unwrap(),
+            16
+        );
+        assert_eq!(bytes, [0x5a; 16]);
     }
+    for mapping in [&view, &now_read_only, &dark] {
+        refused(write(mapping), Errno::EIO);
+    }
+    agrees(write(&private), mode().copies_for_debuggers);
     known.is_unchanged();
 }
 
-fn proc_mem_of_another_process_does_not_reach_the_mapping() {
+fn proc_mem_of_another_process_reads_and_writes_the_mapping() {
     let known = Known::new();
     let child = Process::fork(|| park());
-    let memory = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(format!("/proc/{}/mem", child.pid()));
-    let memory = memory.unwrap();
-    let start = known.mapping.at(0).get() as u64;
-    let error = memory.read_at(&mut [0; 64], start).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::EIO));
-    memory.write_at(&[1; 64], start).unwrap_err();
-    memory
-        .read_at(&mut [0; 64], start + 4 * PAGE as u64 - 8)
-        .unwrap_err();
+    let memory = memory_of(child.pid());
+    let (mut bytes, across) = ([0; 64], known.mapping.at(2 * PAGE - 32).get() as u64);
+    assert_eq!(memory.read_at(&mut bytes, across).unwrap(), 64);
+    assert_eq!(bytes, [0x5a; 64]);
+    assert_eq!(memory.write_at(&[7; 64], across).unwrap(), 64);
+    assert_eq!(known.mapping.read(2 * PAGE - 32, 64), [7; 64]);
+    assert_eq!(memory.write_at(&[0x5a; 64], across).unwrap(), 64);
     child.kill();
     known.is_unchanged();
 }
 
-fn process_vm_readv_is_efault() {
+fn proc_mem_ends_where_the_mapping_does() {
+    let known = Known::new();
+    let (memory, mut bytes) = (memory_of("self"), [0; 64]);
+    let room = Region::anonymous(4 * PAGE);
+    room.fill(3);
+    known.handle.mmap_over(&room, PAGE, PAGE, READ | WRITE).unwrap();
+    // On both sides something else goes on.
+    for edge in [PAGE, 2 * PAGE] {
+        let start = room.at(edge - 8).get() as u64;
+        assert_eq!(memory.read_at(&mut bytes, start).unwrap(), 64);
+        let (before, after) = if edge == PAGE { (3, 0x5a) } else { (0x5a, 3) };
+        assert_eq!((&bytes[..8], &bytes[8..]), (&[before; 8][..], &[after; 56][..]));
+        assert_eq!(memory.write_at(&bytes, start).unwrap(), 64);
+    }
+    // And then nothing.
+    room.unmap(2 * PAGE, 2 * PAGE).unwrap();
+    assert_eq!(
+        memory
+            .read_at(&mut bytes, room.at(2 * PAGE - 8).get() as u64)
+            .unwrap(),
+        8
+    );
+    assert_eq!(
+        memory
+            .write_at(&bytes, room.at(2 * PAGE - 8).get() as u64)
+            .unwrap(),
+        8
+    );
+    known.is_unchanged();
+}
+
+fn process_vm_reads_and_writes_where_pages_can_be_pinned() {
     let known = Known::new();
     let child = Process::fork(|| park());
-    refused(
-        hostile::process_vm_read(child.pid(), known.mapping.at(0), 64),
-        Errno::EFAULT,
-    );
-    refused(
-        hostile::process_vm_write(child.pid(), known.mapping.at(0), 0xee),
-        Errno::EFAULT,
+    let pid = child.pid();
+    let read = hostile::process_vm_read(pid, known.mapping.at(0), 64);
+    if let Some(bytes) = agrees(read, mode().pins) {
+        assert_eq!(bytes, [0x5a; 64]);
+    }
+    agrees(
+        hostile::process_vm_write(pid, known.mapping.at(9), 0x5a),
+        mode().pins,
     );
     // The same calls do reach ordinary memory, so it is the mapping that refuses.
     let ordinary = Region::anonymous(PAGE);
     ordinary.fill(9);
     let me = i32::try_from(std::process::id()).unwrap();
     assert_eq!(hostile::process_vm_read(me, ordinary.at(0), 4), Ok(vec![9; 4]));
+    // No way overrides what the mapping allows.
+    let view = Handle::ro().mmap(PAGE, READ, SHARED, 0).unwrap();
+    refused(hostile::process_vm_write(me, view.at(0), 0xee), Errno::EFAULT);
     child.kill();
     known.is_unchanged();
 }
 
-fn ptrace_does_not_read_the_mapping() {
+fn ptrace_reads_and_writes_as_the_mapping_allows() {
+    const SAME: i64 = 0x5a5a_5a5a_5a5a_5a5a;
     let known = Known::new();
-    let ordinary = Region::anonymous(PAGE);
-    ordinary.fill(9);
+    let view = Handle::ro().mmap(4 * PAGE, READ, SHARED, 0).unwrap();
     let child = Process::fork(|| park());
-    hostile::ptrace_peek(child.pid(), ordinary.at(0)).expect("ordinary memory");
-    refused(hostile::ptrace_peek(child.pid(), known.mapping.at(0)), Errno::EIO);
+    let pid = child.pid();
+    for mapping in [&known.mapping, &view] {
+        assert_eq!(hostile::ptrace_peek(pid, mapping.at(PAGE)), Ok(SAME));
+    }
+    hostile::ptrace_poke(pid, known.mapping.at(PAGE), -2).unwrap();
+    assert_eq!(hostile::ptrace_peek(pid, view.at(PAGE)), Ok(-2));
+    hostile::ptrace_poke(pid, known.mapping.at(PAGE), SAME).unwrap();
+    refused(hostile::ptrace_poke(pid, view.at(PAGE), -2), Errno::EIO);
     child.kill();
+    known.is_unchanged();
 }
 
-fn vmsplice_cannot_pin_the_mapping() {
+fn vmsplice_takes_pages_that_can_be_pinned() {
     let known = Known::new();
-    let (_reader, writer) = file::pipe();
-    refused(file::vmsplice(&writer, known.mapping.at(0), PAGE), Errno::EFAULT);
+    let (mut reader, writer) = file::pipe();
+    let given = file::vmsplice(&writer, known.mapping.at(0), PAGE);
+    if agrees(given, mode().pins).is_some() {
+        let mut bytes = vec![0; PAGE];
+        reader.read_exact(&mut bytes).unwrap();
+        assert!(bytes.iter().all(|&byte| byte == 0x5a));
+    }
     let ordinary = Region::anonymous(PAGE);
     ordinary.fill(1);
     assert_eq!(file::vmsplice(&writer, ordinary.at(0), PAGE), Ok(PAGE));
 }
 
-fn io_uring_cannot_pin_the_mapping() {
+fn io_uring_takes_pages_that_can_be_pinned() {
     let known = Known::new();
     match hostile::io_uring_buffer(&Region::anonymous(PAGE)) {
         // A kernel without io_uring has nothing to refuse.
         Err(Errno::ENOSYS | Errno::EPERM) => return,
         outcome => outcome.expect("a buffer of ordinary memory"),
     }
-    refused(hostile::io_uring_buffer(&known.mapping), Errno::EFAULT);
+    agrees(hostile::io_uring_buffer(&known.mapping), mode().pins);
     known.is_unchanged();
 }
 
@@ -215,7 +279,7 @@ fn memory_policy_does_not_move_the_pages() {
 fn direct_io_does_no_harm() {
     let known = Known::new();
     let path = format!("/tmp/shmdev-direct-{}", std::process::id());
-    let target = std::fs::OpenOptions::new()
+    let target = OpenOptions::new()
         .create(true)
         .truncate(true)
         .read(true)
@@ -241,7 +305,7 @@ fn an_ordinary_write_from_the_mapping_works() {
     assert_eq!(file::write_pages(&writer, known.mapping.at(100), 64), Ok(64));
     drop(writer);
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+    reader.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, [0x5a; 64]);
 }
 

@@ -4,9 +4,9 @@
 
 use crate::harness::tests;
 use crate::sys::{
-    ABI_VERSION, ACCESS_READ, ACCESS_WRITE, FEATURE_EVENTFD, FEATURE_POLL, FEATURE_RESTRICT, FEATURE_ROBUST,
-    FEATURE_SEGMENTS, FEATURE_SYNC, FEATURE_WAIT, FEATURE_WAITV, Handle, IOC_INFO, IOC_STAT, Info, PAGE,
-    Region, SIZE, Stat, THIS,
+    ABI_VERSION, ACCESS_READ, ACCESS_WRITE, FEATURE_EVENTFD, FEATURE_MAP, FEATURE_POLL, FEATURE_RESTRICT,
+    FEATURE_ROBUST, FEATURE_SEGMENTS, FEATURE_SYNC, FEATURE_WAIT, FEATURE_WAITV, Handle, IOC_INFO, IOC_STAT,
+    Info, PAGE, Region, SIZE, Stat, THIS, mode,
 };
 
 tests![
@@ -32,8 +32,10 @@ fn info_tells_version_limits_and_token() {
             | FEATURE_WAITV
             | FEATURE_ROBUST
             | FEATURE_EVENTFD
+            | FEATURE_MAP
     );
     assert_eq!(info.default_size as usize, SIZE);
+    assert_eq!(info.default_map, mode().flag);
     assert_eq!(info.max_ranges, 1024);
     assert_ne!(info.token, 0);
     assert_eq!(
@@ -115,7 +117,7 @@ fn stat_of_the_untouched_segment() {
         stat.pieces
     );
     assert_eq!((stat.uid, stat.gid, stat.mode), (0, 0, 0o666));
-    assert_eq!((stat.flags, stat.reserved), (0, [0; 12]));
+    assert_eq!((stat.flags, stat.reserved), (mode().flag, [0; 12]));
 }
 
 fn stat_counts_mappings_ranges_and_writes() {

@@ -12,7 +12,7 @@ use crate::sys::process::{park, until};
 use crate::sys::segments::remove;
 use crate::sys::{
     ACCESS_WRITE, CREATE_AUTO_REMOVE, Create, Errno, Gate, Handle, PAGE, Process, SEGMENT_AUTO_REMOVE,
-    STATUS_CREATED, STATUS_OWNER_DIED, THIS, by_id, by_name, creation, file, signal, usage,
+    STATUS_CREATED, STATUS_OWNER_DIED, THIS, by_id, by_name, creation, file, mode, signal, usage,
 };
 
 tests![
@@ -154,7 +154,7 @@ fn a_mapping_alone_keeps_an_anonymous_segment() {
 fn auto_remove_goes_with_the_last_handle() {
     let handle = auto_removed("frames", 5000);
     let stat = handle.stat().unwrap();
-    assert_eq!(stat.flags, SEGMENT_AUTO_REMOVE);
+    assert_eq!(stat.flags, mode().flag | SEGMENT_AUTO_REMOVE);
     drop(handle);
     assert_eq!(usage(), (0, 0));
     refused(Handle::rw().attach(by_name("frames")), Errno::ENOENT);

@@ -10,7 +10,7 @@ use crate::harness::tests;
 use crate::sys::segments::{name, remove};
 use crate::sys::{
     CREATE_AUTO_REMOVE, Create, Errno, Handle, LIST_MAX, List, PAGE, Process, Region, SEGMENT_AUTO_REMOVE,
-    SEGMENT_REMOVED, SIZE, Stat, THIS, by_id, creation, poll,
+    SEGMENT_REMOVED, SIZE, Stat, THIS, by_id, creation, mode, poll,
 };
 
 tests![
@@ -130,9 +130,9 @@ fn anonymous_and_removed_ones_are_among_them() {
     let stats = Handle::rw().list().unwrap();
     assert_eq!(ids(&stats), [0, anonymous.id(), removed.id(), auto.id()]);
     assert_eq!(stats[1].target.name, THIS.name);
-    assert_eq!(stats[2].flags, SEGMENT_REMOVED);
+    assert_eq!(stats[2].flags, mode().flag | SEGMENT_REMOVED);
     assert_eq!(stats[2].target.name, name("frames"), "that it had");
-    assert_eq!(stats[3].flags, SEGMENT_AUTO_REMOVE);
+    assert_eq!(stats[3].flags, mode().flag | SEGMENT_AUTO_REMOVE);
     drop((anonymous, removed, auto));
     assert_eq!(Handle::rw().list().unwrap().len(), 1);
 }

@@ -49,6 +49,10 @@ mod lifetime;
 mod limits;
 mod list;
 mod log;
+mod map_copies;
+mod map_fault;
+mod map_modes;
+mod map_pins;
 mod marks;
 mod memory;
 mod mmap;
@@ -114,6 +118,10 @@ pub(crate) const ALL: &[&[Test]] = &[
     protect::TESTS,
     fork::TESTS,
     hostile::TESTS,
+    map_modes::TESTS,
+    map_fault::TESTS,
+    map_copies::TESTS,
+    map_pins::TESTS,
     io::TESTS,
     seek::TESTS,
     move_bytes::TESTS,
@@ -211,6 +219,19 @@ fn refused<T: Debug>(result: sys::Result<T>, errno: Errno) {
     match result {
         Err(error) if error == errno => (),
         other => panic!("expected {errno:?}, got {other:?}"),
+    }
+}
+
+/// Fails unless the call ended as this run's way to map has it, which is a field of [`sys::mode::Mode`]. Returns what
+/// the call returned, if it was not to be refused.
+#[track_caller]
+fn agrees<T: Debug>(result: sys::Result<T>, expected: sys::Result<()>) -> Option<T> {
+    match expected {
+        Ok(()) => Some(result.expect("this way to map allows it")),
+        Err(errno) => {
+            refused(result, errno);
+            None
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::sys::identity::{OpenNode, User};
 use crate::sys::segments::{name, remove};
 use crate::sys::{
     BY_HANDLE, BY_ID, Errno, Handle, Open, PAGE, Resize, Result, SEGMENT_REMOVED, SIZE, THIS, Target, by_id,
-    by_name, creation, poll,
+    by_name, creation, mode, poll,
 };
 
 tests![
@@ -208,7 +208,10 @@ fn a_removed_segment_is_eidrm_by_its_id_except_for_stat() {
     };
     remove("frames");
     check();
-    assert_eq!(Handle::ro().stat_of(target).unwrap().flags, SEGMENT_REMOVED);
+    assert_eq!(
+        Handle::ro().stat_of(target).unwrap().flags,
+        mode().flag | SEGMENT_REMOVED
+    );
     handle.pwrite(b"x", 0).expect("it goes on as before");
     // Another one of the name has another number.
     Handle::creating("frames", 100);

@@ -2,13 +2,13 @@
 
 //! `mprotect`, `mremap`, `msync`, `munmap` of parts, and personalities: what can be done to a mapping later.
 
-use super::{EXEC, PRIVATE, READ, SHARED, WRITE, faults, refused};
+use super::{EXEC, PRIVATE, READ, SHARED, WRITE, agrees, faults, refused};
 use crate::harness::tests;
-use crate::sys::{Addr, Errno, Handle, PAGE, Process, Region, SIZE, signal};
+use crate::sys::{Addr, Errno, Handle, PAGE, Process, Region, SIZE, mode, signal};
 
 tests![
     mprotect_cannot_make_a_read_only_handles_mapping_writable,
-    mprotect_cannot_make_a_private_mapping_writable,
+    mprotect_makes_a_private_mapping_writable_where_it_can_be_a_copy,
     mprotect_cannot_make_anything_executable,
     mprotect_can_take_rights_away_and_give_them_back,
     mprotect_of_a_part_splits_and_counts,
@@ -17,6 +17,7 @@ tests![
     mremap_moves_with_the_bytes,
     mremap_moves_a_part,
     mremap_moves_over_another_mapping,
+    mremap_moves_one_area_at_a_time,
     mremap_cannot_grow,
     mremap_cannot_grow_over_the_end_of_the_segment,
     mremap_cannot_duplicate,
@@ -40,12 +41,12 @@ fn mprotect_cannot_make_a_read_only_handles_mapping_writable() {
     mapping.get(PAGE);
 }
 
-fn mprotect_cannot_make_a_private_mapping_writable() {
+fn mprotect_makes_a_private_mapping_writable_where_it_can_be_a_copy() {
     for handle in [Handle::ro(), Handle::rw()] {
         for prot in [READ, libc::PROT_NONE] {
             let mapping = handle.mmap(PAGE, prot, PRIVATE, 0).unwrap();
-            refused(mapping.protect(0, PAGE, READ | WRITE), Errno::EACCES);
-            refused(mapping.protect(0, PAGE, WRITE), Errno::EACCES);
+            agrees(mapping.protect(0, PAGE, READ | WRITE), mode().copies_later);
+            agrees(mapping.protect(0, PAGE, WRITE), mode().copies_later);
         }
     }
 }
@@ -181,6 +182,21 @@ fn mremap_moves_over_another_mapping() {
     second.leak();
     drop(moved);
     assert_eq!(handle.nattch(), 0);
+}
+
+/// The kernel moves several at once only where it places files as it likes.
+fn mremap_moves_one_area_at_a_time() {
+    let handle = Handle::rw();
+    let mapping = handle.window(0, 2 * PAGE);
+    mapping.set(0, 1);
+    mapping.protect(PAGE, PAGE, READ).unwrap();
+    let room = Region::anonymous(2 * PAGE);
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    refused(
+        mapping.remap(0, 2 * PAGE, 2 * PAGE, flags, room.at(0)),
+        Errno::EFAULT,
+    );
+    assert_eq!((handle.nattch(), mapping.get(0)), (2, 1));
 }
 
 fn mremap_cannot_grow() {

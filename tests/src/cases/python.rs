@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::harness::tests;
+use crate::sys::mode;
 use crate::sys::module::Reloaded;
 
 /// Makes a test of each script of this name.
@@ -82,6 +83,7 @@ fn run(name: &str, script: &str) {
     let status = Command::new("/usr/bin/python3")
         .args(["-E", "-s", "-S", "-B"])
         .arg(file)
+        .env("SHMDEV_MAP", mode().name)
         .stdin(Stdio::null())
         .status();
     let status = status.expect("starting python3");

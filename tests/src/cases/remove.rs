@@ -9,7 +9,7 @@ use crate::sys::process::until;
 use crate::sys::segments::remove;
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Handle, PAGE, Process, SEGMENT_REMOVED, STATUS_CREATED,
-    THIS, by_id, by_name, creation, usage,
+    THIS, by_id, by_name, creation, mode, usage,
 };
 
 tests![
@@ -52,7 +52,7 @@ fn it_can_be_removed_by_handle_by_id_and_by_name() {
             _ => (Handle::wo(), by_name("frames")),
         };
         remover.remove(target).unwrap();
-        assert_eq!(handle.stat().unwrap().flags, SEGMENT_REMOVED);
+        assert_eq!(handle.stat().unwrap().flags, mode().flag | SEGMENT_REMOVED);
         refused(Handle::rw().attach(by_name("frames")), Errno::ENOENT);
     }
     assert_eq!(usage(), (0, 0));
@@ -86,7 +86,7 @@ fn a_handle_that_is_attached_goes_on_as_before() {
     assert_eq!(one.seek(0, libc::SEEK_END), Ok(5000));
     let stat = other.stat().unwrap();
     assert_eq!((stat.handles, stat.nattch, stat.generation), (2, 1, 3));
-    assert_eq!((stat.size, stat.flags), (5000, SEGMENT_REMOVED));
+    assert_eq!((stat.size, stat.flags), (5000, mode().flag | SEGMENT_REMOVED));
     // A child, and a descriptor made later, are the same handle.
     Process::fork(|| assert_eq!(one.dup().pwrite(b"child", 0), Ok(5))).join();
     assert_eq!(mapping.read(0, 5), b"child");

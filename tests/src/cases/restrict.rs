@@ -5,13 +5,13 @@
 use std::os::fd::AsFd;
 
 use super::mmap::cannot_map;
-use super::{PRIVATE, READ, SHARED, WRITE, refused};
+use super::{PRIVATE, READ, SHARED, WRITE, agrees, refused};
 use crate::harness::tests;
 use crate::sys::poll::{Epoll, LONG_MS, is_readable};
 use crate::sys::segments::remove;
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE, Process, Restrict, SIZE, THIS,
-    by_id, by_name, creation, file,
+    by_id, by_name, creation, file, mode,
 };
 
 tests![
@@ -65,11 +65,11 @@ fn reading_alone_is_left() {
     for (prot, flags, errno) in [
         (WRITE, SHARED, Errno::EACCES),
         (READ | WRITE, SHARED, Errno::EACCES),
-        (READ | WRITE, PRIVATE, Errno::EOPNOTSUPP),
         (READ | super::EXEC, SHARED, Errno::EPERM),
     ] {
         refused(handle.mmap(PAGE, prot, flags, 0), errno);
     }
+    agrees(handle.mmap(PAGE, READ | WRITE, PRIVATE, 0), mode().copies);
     for flags in [SHARED, PRIVATE] {
         let mapping = handle.mmap(PAGE, READ, flags, 0).unwrap();
         assert_eq!(mapping.read(0, 5), b"bytes");
@@ -101,10 +101,10 @@ fn mprotect_cannot_make_it_writable_again() {
     mapping.protect(0, PAGE, libc::PROT_NONE).unwrap();
     mapping.protect(0, PAGE, READ).unwrap();
     Process::fork(|| refused(mapping.protect(0, PAGE, READ | WRITE), Errno::EACCES)).join();
-    // Not after it moved, either.
-    let place = crate::sys::Region::anonymous(2 * PAGE);
+    // Not after it moved, either; it is two areas by now.
+    let place = crate::sys::Region::anonymous(PAGE);
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-    let moved = mapping.remap(0, 2 * PAGE, 2 * PAGE, flags, place.at(0)).unwrap();
+    let moved = mapping.remap(0, PAGE, PAGE, flags, place.at(0)).unwrap();
     refused(moved.protect(0, PAGE, READ | WRITE), Errno::EACCES);
     assert_eq!(moved.read(0, 5), b"bytes");
     place.leak();

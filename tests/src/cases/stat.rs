@@ -8,7 +8,7 @@ use crate::sys::process::{park, unshare, until};
 use crate::sys::segments::{name, remove};
 use crate::sys::{
     ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, Create, DEADLINE_NEVER, Errno, Gate, Handle, PAGE,
-    Process, SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED, Stat, THIS, Target, by_id, by_name, creation, poll,
+    Process, SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED, Stat, THIS, Target, by_id, by_name, creation, mode, poll,
     realtime_ns,
 };
 
@@ -44,7 +44,7 @@ fn a_new_segment_has_every_field() {
     assert_eq!(stat.target.name, name("frames"));
     assert_eq!((stat.size, stat.mapped_size), (5000, 2 * PAGE as u64));
     assert_eq!((stat.nattch, stat.handles, stat.generation), (0, 1, 0));
-    assert_eq!((stat.holders, stat.waiters, stat.flags), (0, 0, 0));
+    assert_eq!((stat.holders, stat.waiters, stat.flags), (0, 0, mode().flag));
     assert!((1..=2).contains(&stat.pieces));
     assert_eq!((stat.uid, stat.gid, stat.mode), (0, 0, 0o600));
     assert_eq!((stat.creator_uid, stat.creator_gid), (0, 0));
@@ -328,11 +328,11 @@ fn flags_follow_what_happens() {
         ..creation("frames", 100)
     };
     handle.create(create).unwrap();
-    assert_eq!(handle.stat().unwrap().flags, SEGMENT_AUTO_REMOVE);
+    assert_eq!(handle.stat().unwrap().flags, mode().flag | SEGMENT_AUTO_REMOVE);
     handle.remove(THIS).unwrap();
     assert_eq!(
         handle.stat().unwrap().flags,
-        SEGMENT_AUTO_REMOVE | SEGMENT_REMOVED
+        mode().flag | SEGMENT_AUTO_REMOVE | SEGMENT_REMOVED
     );
     assert_eq!(
         Handle::creating("", 100).stat().unwrap().flags & SEGMENT_REMOVED,
@@ -371,11 +371,14 @@ fn a_removed_segment_tells_the_name_that_it_had() {
     for target in [THIS, by_id(id)] {
         let stat = handle.stat_of(target).unwrap();
         assert_eq!((stat.target.name, stat.target.id), (name("frames"), id));
-        assert_eq!((stat.size, stat.flags), (100, SEGMENT_REMOVED));
+        assert_eq!((stat.size, stat.flags), (100, mode().flag | SEGMENT_REMOVED));
     }
     assert_eq!(handle.fdinfo()["name"], "frames");
     let stat = handle.stat_of(by_name("frames")).unwrap();
-    assert_eq!((stat.target.id, stat.size, stat.flags), (other.id(), 200, 0));
+    assert_eq!(
+        (stat.target.id, stat.size, stat.flags),
+        (other.id(), 200, mode().flag)
+    );
     remove("frames");
 }
 

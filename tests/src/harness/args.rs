@@ -61,7 +61,7 @@ impl Args {
                     args.shard = share.ok_or_else(|| format!("{option}: expected 1/2, 2/2 and the like"))?;
                 }
                 option if option.starts_with("--map=") => {
-                    args.map = Some(option["--map=".len()..].to_owned())
+                    args.map = Some(option["--map=".len()..].to_owned());
                 }
                 option if option.starts_with('-') => return Err(format!("unknown option {option}")),
                 _ => args.filters.push(argument),

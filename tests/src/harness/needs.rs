@@ -18,6 +18,8 @@ pub(crate) enum Need {
     Kmemleak,
     /// A kernel that makes calls fail on demand, for one task.
     FaultInjection,
+    /// A disk in memory.
+    RamDisk,
     /// The memory controller of cgroup v2.
     MemoryCgroup,
     /// The pids controller of cgroup v2.
@@ -66,6 +68,7 @@ impl Need {
                 Path::new("/proc/self/fail-nth").exists() && Path::new("/sys/kernel/debug/failslab").exists(),
                 "the kernel has no fault injection (a debug kernel has)",
             ),
+            Need::RamDisk => (Path::new("/dev/ram0").exists(), "there is no /dev/ram0"),
             Need::MemoryCgroup => (
                 cgroup::offers("memory"),
                 "the kernel has no memory controller of cgroup v2",

@@ -121,8 +121,20 @@ impl Handle {
 
     /// `mmap` over pages of a region of one's own, which must not be used afterwards except to unmap it.
     pub(crate) fn mmap_over(&self, at: &Region, offset: usize, len: usize, prot: i32) -> Result<()> {
+        self.mmap_at(at, offset, len, prot, offset)
+    }
+
+    /// As [`Handle::mmap_over`], of the segment's pages from another offset on.
+    pub(crate) fn mmap_at(
+        &self,
+        at: &Region,
+        place: usize,
+        len: usize,
+        prot: i32,
+        offset: usize,
+    ) -> Result<()> {
         let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-        let place = at.at(offset).get();
+        let place = at.at(place).get();
         Region::map(place, len, prot, flags, self.fd(), offset as i64).map(Region::leak)
     }
 

@@ -74,19 +74,28 @@ pub(crate) fn process_vm_write(pid: i32, to: Addr, byte: u8) -> Result<usize> {
     count(unsafe { libc::process_vm_writev(pid, &raw const local, 1, &raw const remote, 1, 0) })
 }
 
-/// `PTRACE_PEEKDATA` in a stopped child that is attached to for the purpose.
-pub(crate) fn ptrace_peek(pid: i32, from: Addr) -> Result<()> {
+/// `PTRACE_PEEKDATA` in a child that is attached to for the purpose.
+pub(crate) fn ptrace_peek(pid: i32, from: Addr) -> Result<i64> {
+    traced(pid, libc::PTRACE_PEEKDATA, from, 0)
+}
+
+/// `PTRACE_POKEDATA` in a child that is attached to for the purpose.
+pub(crate) fn ptrace_poke(pid: i32, to: Addr, word: i64) -> Result<()> {
+    traced(pid, libc::PTRACE_POKEDATA, to, word).map(drop)
+}
+
+fn traced(pid: i32, request: libc::c_uint, address: Addr, word: i64) -> Result<i64> {
     // SAFETY: the requests of this function take integers, and the address is the tracee's.
     Errno::result(unsafe { libc::ptrace(libc::PTRACE_ATTACH, pid, 0, 0) })?;
     // SAFETY: the status is not asked for.
     Errno::result(unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) })?;
     Errno::clear();
     // SAFETY: as above.
-    let result = unsafe { libc::ptrace(libc::PTRACE_PEEKDATA, pid, from.get(), 0) };
+    let result = unsafe { libc::ptrace(request, pid, address.get(), word) };
     let outcome = if result == -1 && Errno::last_raw() != 0 {
         Err(Errno::last())
     } else {
-        Ok(())
+        Ok(result)
     };
     // SAFETY: as above.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
@@ -151,6 +160,30 @@ pub(crate) fn bind_to_node(region: &Region) -> Result<()> {
             MPOL_BIND,
             &raw const nodes,
             64,
+            MPOL_MF_MOVE,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Asks for the pages of a region to be moved to node 0.
+pub(crate) fn move_pages(region: &Region) -> Result<()> {
+    const MPOL_MF_MOVE: i32 = 2;
+    let pages: Vec<usize> = (0..region.len())
+        .step_by(super::PAGE)
+        .map(|offset| region.at(offset).get())
+        .collect();
+    let nodes = vec![0_i32; pages.len()];
+    let mut status = vec![0_i32; pages.len()];
+    // SAFETY: each list has an entry for each page.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0,
+            pages.len(),
+            pages.as_ptr(),
+            nodes.as_ptr(),
+            status.as_mut_ptr(),
             MPOL_MF_MOVE,
         )
     };

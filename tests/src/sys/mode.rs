@@ -18,10 +18,14 @@ pub(crate) struct Mode {
     pub(crate) pins: Result<()>,
     /// `madvise` that takes entries away, to come back when they are touched: `MADV_DONTNEED` and the like.
     pub(crate) forgets: Result<()>,
-    /// A private mapping may be written to after `mprotect`.
+    /// A private mapping that was made for reading, written to after `mprotect`.
     pub(crate) copies_later: Result<()>,
-    /// What a debugger may not write to by a shared mapping that is read-only: what it is told.
+    /// The same, written to by a debugger, which overrides the protection of what is its own.
+    pub(crate) copies_for_debuggers: Result<()>,
+    /// Whether what is mapped counts for the resident size.
     pub(crate) is_resident: bool,
+    /// Page faults that touching 1 MiB takes.
+    pub(crate) faults_per_mib: i64,
 }
 
 const MODES: [Mode; 3] = [
@@ -32,7 +36,9 @@ const MODES: [Mode; 3] = [
         pins: Err(Errno::EFAULT),
         forgets: Err(Errno::EINVAL),
         copies_later: Err(Errno::EACCES),
+        copies_for_debuggers: Err(Errno::EIO),
         is_resident: false,
+        faults_per_mib: 0,
     },
     Mode {
         name: "fault",
@@ -41,7 +47,9 @@ const MODES: [Mode; 3] = [
         pins: Ok(()),
         forgets: Ok(()),
         copies_later: Ok(()),
+        copies_for_debuggers: Ok(()),
         is_resident: true,
+        faults_per_mib: 16,
     },
     Mode {
         name: "huge",
@@ -50,7 +58,9 @@ const MODES: [Mode; 3] = [
         pins: Err(Errno::EFAULT),
         forgets: Err(Errno::EINVAL),
         copies_later: Err(Errno::EACCES),
+        copies_for_debuggers: Err(Errno::EIO),
         is_resident: false,
+        faults_per_mib: 0,
     },
 ];
 

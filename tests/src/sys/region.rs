@@ -185,6 +185,24 @@ impl Region {
         Errno::result(unsafe { libc::madvise(self.at(0).ptr(), self.len, advice) }).map(drop)
     }
 
+    /// `madvise` of a part.
+    pub(crate) fn advise_part(&self, offset: usize, len: usize, advice: i32) -> Result<()> {
+        // SAFETY: as for `advise`.
+        Errno::result(unsafe { libc::madvise(self.at(offset).ptr(), len, advice) }).map(drop)
+    }
+
+    /// A field of /proc/self/smaps of the one area that begins where this does, in bytes.
+    pub(crate) fn smaps(&self, field: &str) -> usize {
+        let text = std::fs::read_to_string("/proc/self/smaps").expect("smaps");
+        let start = format!("{:x}-", self.start);
+        let mut lines = text.lines().skip_while(|line| !line.starts_with(&start));
+        let value = lines
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+            .unwrap_or_else(|| panic!("no {field} for {start}"));
+        let kib = value.trim().strip_suffix(" kB").expect("a number of kB");
+        kib.parse::<usize>().expect("a number of kB") * 1024
+    }
+
     pub(crate) fn lock(&self) -> Result<()> {
         // SAFETY: locking does not change memory.
         Errno::result(unsafe { libc::mlock(self.at(0).ptr(), self.len) }).map(drop)

@@ -61,6 +61,18 @@ impl Handle {
         handle
     }
 
+    /// As [`Handle::creating`], mapped in this way (`MAP_*`) whatever the run's is.
+    pub(crate) fn mapped_as(map: u32, text: &str, size: usize) -> Handle {
+        let handle = Handle::rw();
+        let create = Create {
+            flags: map,
+            ..creation(text, size as u64)
+        };
+        let made = handle.create(create).expect("CREATE");
+        assert_eq!(made.status, super::STATUS_CREATED, "{text} existed already");
+        handle
+    }
+
     /// Open for reading and writing, with the segment of this name.
     pub(crate) fn of(text: &str) -> Handle {
         let handle = Handle::rw();

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use io_uring::{IoUring, opcode, types};
 
-use super::{Errno, Result};
+use super::{Addr, Errno, Region, Result};
 
 /// An instance.
 pub(crate) struct Uring(IoUring);
@@ -32,6 +32,33 @@ impl Uring {
         // The operation is over when this returns, so nobody writes to `value` any more.
         assert_eq!(self.finish()?, 8);
         Ok(value)
+    }
+
+    /// Makes a region the one fixed buffer, which pins its pages.
+    pub(crate) fn pin(&mut self, region: &Region) -> Result<()> {
+        let buffer = libc::iovec {
+            iov_base: region.at(0).ptr(),
+            iov_len: region.len(),
+        };
+        // SAFETY: it is raw memory, and what is read and written later are the pages, mapped or not.
+        let outcome = unsafe { self.0.submitter().register_buffers(&[buffer]) };
+        outcome.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    }
+
+    /// Writes a part of the fixed buffer to a descriptor: `from` is where it was when it was pinned.
+    pub(crate) fn write_fixed(&mut self, fd: impl AsFd, from: Addr, len: u32) -> Result<u32> {
+        let fd = types::Fd(fd.as_fd().as_raw_fd());
+        let entry = opcode::WriteFixed::new(fd, from.ptr::<u8>(), len, 0).build();
+        self.submit(&entry);
+        self.finish()
+    }
+
+    /// Reads from a descriptor into a part of the fixed buffer.
+    pub(crate) fn read_fixed(&mut self, fd: impl AsFd, to: Addr, len: u32) -> Result<u32> {
+        let fd = types::Fd(fd.as_fd().as_raw_fd());
+        let entry = opcode::ReadFixed::new(fd, to.ptr::<u8>(), len, 0).build();
+        self.submit(&entry);
+        self.finish()
     }
 
     fn submit(&mut self, entry: &io_uring::squeue::Entry) {
