@@ -21,7 +21,7 @@ pub fn load_console() -> Result<()> {
     load_list("/lib/modules/console")
 }
 
-/// Loads what mounting needs.
+/// Loads the others.
 pub fn load_rest() -> Result<()> {
     load_list("/lib/modules/rest")
 }

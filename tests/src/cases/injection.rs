@@ -19,6 +19,9 @@ const KINDS: [(&str, &[&str]); 3] = [
     ("fail_usercopy", &[]),
 ];
 
+/// Those of them that refuse memory.
+const ALLOCATIONS: [&str; 2] = ["failslab", "fail_page_alloc"];
+
 /// Sets a knob of a kind, if the kernel has it.
 fn turn(kind: &str, knob: &str, value: &str) {
     let path = Path::new("/sys/kernel/debug").join(kind).join(knob);
@@ -90,12 +93,20 @@ impl Scarcity {
     /// So many of a hundred allocations fail.
     pub(super) fn percent(percent: u32) -> Scarcity {
         make_eligible();
-        Scarcity::set(percent, "-1");
+        Scarcity::set(&ALLOCATIONS, percent, "-1");
         Scarcity
     }
 
-    fn set(percent: u32, times: &str) {
-        for kind in ["failslab", "fail_page_alloc"] {
+    /// So many of a hundred allocations of several pages in a row fail.
+    pub(super) fn of_blocks(percent: u32) -> Scarcity {
+        make_eligible();
+        turn("fail_page_alloc", "min-order", "1");
+        Scarcity::set(&["fail_page_alloc"], percent, "-1");
+        Scarcity
+    }
+
+    fn set(kinds: &[&str], percent: u32, times: &str) {
+        for kind in kinds {
             // Without the filter it is everybody who suffers.
             turn(kind, "probability", "0");
             turn(kind, "task-filter", if percent > 0 { "Y" } else { "N" });
@@ -107,7 +118,7 @@ impl Scarcity {
 
 impl Drop for Scarcity {
     fn drop(&mut self) {
-        Scarcity::set(0, "1");
+        Scarcity::set(&ALLOCATIONS, 0, "1");
     }
 }
 

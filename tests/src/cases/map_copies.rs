@@ -3,10 +3,9 @@
 //! Private mappings of a segment with `MAP_FAULT`: a page that is written to becomes the process's own, and the segment
 //! keeps its bytes, whatever becomes of the copy.
 
-use std::os::unix::fs::FileExt;
-
 use super::{PRIVATE, READ, SHARED, WRITE, faults, refused};
 use crate::harness::tests;
+use crate::sys::process::park;
 use crate::sys::segments::remove;
 use crate::sys::{
     ACCESS_READ, Addr, Errno, Gate, Handle, MAP_FAULT, PAGE, Process, Region, THIS, hostile, usage,
@@ -259,27 +258,26 @@ fn a_copy_outlives_everything_else() {
 }
 
 fn a_debugger_writes_to_the_copy_alone() {
+    const OTHER: i64 = -2;
     let (handle, shared, copy) = copied();
-    let me = i32::try_from(std::process::id()).unwrap();
-    let memory = std::fs::OpenOptions::new()
-        .write(true)
-        .open("/proc/self/mem")
-        .unwrap();
-    let view = private(&handle, READ);
-    // Read first, and not.
+    let (view, parent) = (private(&handle, READ), i32::try_from(std::process::id()).unwrap());
+    // Read first, and not; the protection is overridden, for it is a copy.
     view.get(0);
-    for (page, mapping) in [(0, &view), (20, &view), (0, &copy), (20, &copy)] {
-        let place = mapping.at(page * PAGE);
-        memory.write_all_at(&[0xee; 8], place.get() as u64).unwrap();
-        assert_eq!(
-            mapping.read(page * PAGE, 9),
-            b"\xee\xee\xee\xee\xee\xee\xee\xee\x01"
-        );
+    let child = Process::fork(|| park());
+    let pid = child.pid();
+    for (place, mapping) in [(0, &view), (LEN / 2, &view), (0, &copy), (LEN / 2, &copy)] {
+        hostile::ptrace_poke(pid, mapping.at(place), OTHER).unwrap();
+        assert_eq!(hostile::ptrace_peek(pid, mapping.at(place)), Ok(OTHER));
+        assert_eq!(mapping.get(place), 1, "it is the child's own");
         is_unchanged(&handle, &shared);
     }
-    hostile::process_vm_write(me, copy.at(PAGE), 0xee).unwrap();
+    child.kill();
+    hostile::process_vm_write(parent, copy.at(PAGE), 0xee).unwrap();
     assert_eq!(copy.get(PAGE), 0xee);
-    refused(hostile::process_vm_write(me, view.at(PAGE), 0xee), Errno::EFAULT);
+    refused(
+        hostile::process_vm_write(parent, view.at(PAGE), 0xee),
+        Errno::EFAULT,
+    );
     is_unchanged(&handle, &shared);
 }
 

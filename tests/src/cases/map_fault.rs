@@ -62,7 +62,7 @@ fn a_touch_makes_entries_for_its_neighbours() {
         let all = || {
             (0..AROUND)
                 .step_by(PAGE)
-                .for_each(|page| room.set(around + page, 1))
+                .for_each(|page| room.set(around + page, 1));
         };
         assert_eq!(faults_during(all), 0, "its neighbours are there");
     }

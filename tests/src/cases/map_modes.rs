@@ -42,8 +42,9 @@ fn a_segment_is_mapped_as_was_asked_for() {
     for mode in modes() {
         for text in ["frames", ""] {
             let handle = Handle::mapped_as(mode.flag, text, 5000);
-            assert_eq!(handle.stat().unwrap().flags, mode.flag, "{}", mode.name);
-            assert_eq!(Handle::ro().list().unwrap()[1].flags, mode.flag);
+            let flags = mode.flag | if text.is_empty() { SEGMENT_AUTO_REMOVE } else { 0 };
+            assert_eq!(handle.stat().unwrap().flags, flags, "{}", mode.name);
+            assert_eq!(Handle::ro().list().unwrap()[1].flags, flags);
             assert_eq!(handle.info().unwrap().default_map, default);
             handle.remove(THIS).unwrap();
         }
@@ -57,8 +58,9 @@ fn what_is_not_asked_for_is_the_modules_default() {
     let default = mode().flag;
     assert_eq!(Handle::rw().info().unwrap().default_map, default);
     assert_eq!(Handle::rw().stat().unwrap().flags, default);
-    assert_eq!(Handle::creating("", 1).stat().unwrap().flags, default);
-    assert_eq!(Handle::creating("frames", 1).stat().unwrap().flags, default);
+    let of = |text| Handle::creating(text, 1).stat().unwrap().flags;
+    assert_eq!(of(""), default | SEGMENT_AUTO_REMOVE);
+    assert_eq!(of("frames"), default);
     remove("frames");
 }
 
@@ -126,7 +128,13 @@ fn each_takes_the_faults_that_are_documented() {
         // Less than a large entry maps, for that is what `huge` has by `mmap`.
         let mapping = Handle::mapped_as(mode.flag, "", 1 << 20).window(0, 1 << 20);
         let faults = faults_during(|| touch(&mapping));
-        assert_eq!(faults, mode.faults_per_mib, "{}", mode.name);
+        // What a touch maps may hang over at both ends.
+        let more = faults - mode.faults_per_mib;
+        assert!(
+            more == 0 || more == 1 && faults > 1,
+            "{}: {faults} faults",
+            mode.name
+        );
     }
 }
 
@@ -184,9 +192,10 @@ fn a_core_has_what_is_resident_if_it_is_asked_for() {
     let path = format!("/tmp/shmdev-core-{}", std::process::id());
     std::fs::write(PATTERN, &path).unwrap();
     let mut seen = BTreeMap::new();
-    for mode in modes() {
+    for (mode, byte) in modes().iter().zip(0xa7..) {
+        // Others each time, for what was read of the core before is in this one.
         let mapping = Handle::mapped_as(mode.flag, "", 2 * PAGE).window(0, 2 * PAGE);
-        mapping.fill(0xa7);
+        mapping.fill(byte);
         let child = Process::fork(|| {
             std::fs::write("/proc/self/coredump_filter", "0xff").unwrap();
             signal::limit(libc::RLIMIT_CORE, u64::MAX);
@@ -197,9 +206,9 @@ fn a_core_has_what_is_resident_if_it_is_asked_for() {
         if let Ok(core) = std::fs::read(&path) {
             std::fs::remove_file(&path).unwrap();
             let mut pages = core.windows(PAGE);
-            seen.insert(mode.name, pages.any(|page| page.iter().all(|&byte| byte == 0xa7)));
+            seen.insert(mode.name, pages.any(|page| page.iter().all(|&seen| seen == byte)));
         }
-        assert!(mapping.is_all(0xa7));
+        assert!(mapping.is_all(byte));
     }
     std::fs::write(PATTERN, before).unwrap();
     for mode in modes() {
@@ -257,7 +266,8 @@ fn the_default_is_a_parameter() {
         let handle = Handle::rw();
         assert_eq!(handle.info().unwrap().default_map, mode.flag);
         assert_eq!(handle.stat().unwrap().flags, mode.flag, "the default segment's");
-        assert_eq!(Handle::creating("", 1).stat().unwrap().flags, mode.flag);
+        let made = Handle::creating("", 1).stat().unwrap();
+        assert_eq!(made.flags, mode.flag | SEGMENT_AUTO_REMOVE);
         agrees(handle.mmap(PAGE, READ | WRITE, PRIVATE, 0), mode.copies);
     }
 }

@@ -32,6 +32,7 @@ mod event;
 mod eventfd;
 mod fairness;
 mod faults;
+mod faults_of_maps;
 mod faults_of_segments;
 mod faults_of_words;
 mod fdinfo;
@@ -51,6 +52,8 @@ mod list;
 mod log;
 mod map_copies;
 mod map_fault;
+mod map_huge;
+mod map_huge_parts;
 mod map_modes;
 mod map_pins;
 mod marks;
@@ -122,6 +125,8 @@ pub(crate) const ALL: &[&[Test]] = &[
     map_fault::TESTS,
     map_copies::TESTS,
     map_pins::TESTS,
+    map_huge::TESTS,
+    map_huge_parts::TESTS,
     io::TESTS,
     seek::TESTS,
     move_bytes::TESTS,
@@ -202,6 +207,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     faults::TESTS,
     faults_of_segments::TESTS,
     faults_of_words::TESTS,
+    faults_of_maps::TESTS,
     stress::TESTS,
     // Last, so that what the others lost is found.
     memory::TESTS,

@@ -109,6 +109,13 @@ pub(crate) fn set_personality(persona: i32) {
     assert!(old >= 0, "personality");
 }
 
+/// Has no large pages mapped for this process from now on.
+pub(crate) fn disable_large_pages() {
+    // SAFETY: the option takes integers.
+    let result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    assert_eq!(result, 0, "PR_SET_THP_DISABLE: {}", Errno::last());
+}
+
 /// How many page faults without input or output this process has had.
 pub(crate) fn minor_faults() -> i64 {
     // SAFETY: all zero is a valid rusage.

@@ -174,11 +174,11 @@ fn unpacked_modules(
     kernel: &Kernel,
     dir: &Path,
 ) -> Result<(Vec<Module>, Vec<Module>)> {
-    let chosen = format!("{:?} {:?}", modules::CONSOLE, modules::MOUNTS);
+    let chosen = format!("{:?} {:?}", modules::CONSOLE, modules::OTHERS);
     let key = Key::new().with(LAYOUT).with(&kernel.key).with(chosen).hex();
     let entry = ctx.cache.entry(&ctx.ui, Kind::GuestModules, &key, |entry| {
         let console = modules::collect(root, dir, modules::CONSOLE, &[])?;
-        let rest = modules::collect(root, dir, modules::MOUNTS, &console)?;
+        let rest = modules::collect(root, dir, modules::OTHERS, &console)?;
         store(&entry.join("console"), &console)?;
         store(&entry.join("rest"), &rest)
     })?;

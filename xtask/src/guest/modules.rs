@@ -18,8 +18,8 @@ use crate::root::Root;
 /// What the control port needs. (`virtio_pci` is first: a port is on a bus.)
 pub const CONSOLE: &[&str] = &["virtio_pci", "virtio_console"];
 
-/// What mounting needs.
-pub const MOUNTS: &[&str] = &["9p", "9pnet_virtio", "overlay"];
+/// What mounting needs, and a disk in memory, which takes direct I/O.
+pub const OTHERS: &[&str] = &["9p", "9pnet_virtio", "overlay", "brd"];
 
 /// A module, uncompressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
