@@ -6,7 +6,7 @@
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
-use super::map_modes::{faults_during, touch};
+use super::map_modes::{takes_faults, touch};
 use super::{PRIVATE, READ, SHARED, WRITE, faults};
 use crate::harness::tests;
 use crate::sys::segments::remove;
@@ -55,7 +55,7 @@ fn word_of(page: usize) -> u64 {
 /// Writes to each page which it is, if the mapping's first is this one.
 pub(super) fn stamp(mapping: &Region, first: usize) {
     for page in 0..mapping.len() / PAGE {
-        let place = page * PAGE + (first + page) % 512 * 8;
+        let place = page * PAGE + (first + page) % 500 * 8;
         mapping.u64(place).store(word_of(first + page), Ordering::Relaxed);
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn stamp(mapping: &Region, first: usize) {
 #[track_caller]
 pub(super) fn has_stamps(mapping: &Region, first: usize, pages: impl IntoIterator<Item = usize>) {
     for page in pages {
-        let place = page * PAGE + (first + page) % 512 * 8;
+        let place = page * PAGE + (first + page) % 500 * 8;
         let word = mapping.u64(place).load(Ordering::Relaxed);
         assert_eq!(word, word_of(first + page), "page {page} of the mapping");
     }
@@ -92,9 +92,12 @@ fn a_large_mapping_begins_where_its_offset_does() {
         LARGE + 5 * PAGE,
         2 * LARGE,
     ] {
-        for len in [LARGE, LARGE + PAGE, 2 * LARGE - PAGE] {
-            let window = handle.window(offset, len);
-            assert_eq!(window.at(0).get() % LARGE, offset % LARGE, "{offset} {len}");
+        // So that it holds all that one entry maps.
+        for len in [2 * LARGE, 2 * LARGE - PAGE] {
+            if (offset + len) / LARGE > offset.div_ceil(LARGE) {
+                let window = handle.window(offset, len);
+                assert_eq!(window.at(0).get() % LARGE, offset % LARGE, "{offset} {len}");
+            }
         }
     }
     // One for which no handle is attached yet is the default segment's, whatever that is.
@@ -113,7 +116,7 @@ fn a_small_mapping_lies_anywhere() {
 fn a_touch_maps_two_mebibytes() {
     for large in [1, 2, 16] {
         let (handle, mapping) = frames(large * LARGE);
-        assert_eq!(faults_during(|| touch(&mapping)), large as i64);
+        takes_faults(large as i64, || touch(&mapping));
         // Reading maps as much, for writing too.
         let again = handle.window(0, large * LARGE);
         let reads = || {
@@ -121,14 +124,14 @@ fn a_touch_maps_two_mebibytes() {
                 .step_by(PAGE)
                 .for_each(|place| _ = again.get(place));
         };
-        assert_eq!(faults_during(reads), large as i64);
-        assert_eq!(faults_during(|| touch(&again)), 0);
+        takes_faults(large as i64, reads);
+        takes_faults(0, || touch(&again));
     }
 }
 
 fn what_no_large_entry_fits_is_there_after_mmap() {
     let (handle, mapping) = frames(2 * LARGE + 5 * PAGE);
-    assert_eq!(faults_during(|| touch(&mapping)), 2);
+    takes_faults(2, || touch(&mapping));
     for (offset, len, expected) in [
         (PAGE, LARGE, 0),
         (PAGE, 2 * LARGE, 1),
@@ -137,7 +140,7 @@ fn what_no_large_entry_fits_is_there_after_mmap() {
         (0, LARGE - PAGE, 0),
     ] {
         let window = handle.window(offset, len);
-        assert_eq!(faults_during(|| touch(&window)), expected, "{offset} {len}");
+        takes_faults(expected, || touch(&window));
     }
 }
 
@@ -203,7 +206,7 @@ fn an_unaligned_address_shows_the_right_bytes() {
         let place = first_place(&room) + shift * PAGE;
         handle.mmap_at(&room, place, 3 * LARGE, READ | WRITE, 0).unwrap();
         for page in 0..3 * LARGE / PAGE {
-            let word = room.u64(place + page * PAGE + page % 512 * 8);
+            let word = room.u64(place + page * PAGE + page % 500 * 8);
             assert_eq!(word.load(Ordering::Relaxed), word_of(page), "{shift} {page}");
         }
     }
@@ -227,7 +230,6 @@ fn a_mapping_may_be_placed_over_half_of_another() {
             pages.partition(|page| (LARGE / 2..LARGE * 3 / 2).contains(&(page * PAGE)));
         has_stamps(mapping, 0, seen);
         assert!(hidden.into_iter().all(|page| mapping.get(page * PAGE) == 9));
-        mapping.set(LARGE / 2, 8);
     }
     assert_eq!((handle.nattch(), other.nattch()), (2, 1));
     is_stamped(&handle.window(0, 2 * LARGE), 0);
@@ -320,7 +322,7 @@ fn a_segment_that_grew_is_mapped_by_what_fits() {
     is_stamped(&handle.window(0, 4 * LARGE), 0);
     let again = handle.window(0, 4 * LARGE);
     // What lies in one piece at both ends, and not the one in the middle.
-    assert!(faults_during(|| touch(&again)) <= 3);
+    takes_faults(2, || touch(&again));
 }
 
 fn without_large_pages_it_is_mapped_in_small_ones() {
@@ -333,7 +335,7 @@ fn without_large_pages_it_is_mapped_in_small_ones() {
         let window = handle.window(0, 2 * LARGE);
         is_stamped(&window, 0);
         let again = handle.window(LARGE, LARGE);
-        assert_eq!(faults_during(|| touch(&again)), (LARGE / PAGE / 16) as i64);
+        takes_faults((LARGE / PAGE / 16) as i64, || touch(&again));
     })
     .join();
 }
@@ -365,7 +367,7 @@ fn a_debugger_sees_what_was_not_touched() {
     // It touched nothing on the process's behalf.
     let fresh = handle.window(0, LARGE);
     memory.read_at(&mut bytes, fresh.at(0).get() as u64).unwrap();
-    assert_eq!(faults_during(|| touch(&fresh)), 1);
+    takes_faults(1, || touch(&fresh));
 }
 
 fn many_small_segments_take_no_more_than_their_pages() {
