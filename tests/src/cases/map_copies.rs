@@ -92,6 +92,8 @@ fn a_first_access_that_writes_copies_too() {
     for page in (0..LEN / PAGE).rev() {
         copy.set(page * PAGE, 0xee);
         assert_eq!((copy.get(page * PAGE), copy.get(page * PAGE + 1)), (0xee, 1));
+        // At once, and without entries for neighbours that would be copied next.
+        assert_eq!(copy.smaps("Rss"), LEN - page * PAGE);
     }
     is_unchanged(&handle, &shared);
     assert_eq!(copy.smaps("Anonymous"), LEN, "each page is a copy");

@@ -13,10 +13,11 @@ use super::{PRIVATE, READ, SHARED, WRITE, agrees, refused};
 use crate::harness::tests;
 use crate::sys::mode::modes;
 use crate::sys::module::{self, Reloaded};
+use crate::sys::process::park;
 use crate::sys::segments::remove;
 use crate::sys::{
     CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Handle, MAP_FAULT, MAP_HUGE, MAP_PFN, PAGE, Process,
-    SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED, THIS, by_name, creation, hostile, mode, signal, usage,
+    Region, SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED, THIS, by_name, creation, hostile, mode, signal, usage,
 };
 
 tests![
@@ -25,6 +26,7 @@ tests![
     an_existing_name_that_is_mapped_otherwise_is_eopnotsupp,
     resizing_and_removing_change_nothing_of_it,
     each_does_and_refuses_what_is_documented,
+    each_lets_a_debugger_write_as_the_mapping_allows,
     each_takes_the_faults_that_are_documented,
     each_counts_for_the_resident_size_or_does_not,
     a_core_has_what_is_resident_if_it_is_asked_for,
@@ -123,6 +125,25 @@ fn each_does_and_refuses_what_is_documented() {
     }
 }
 
+fn each_lets_a_debugger_write_as_the_mapping_allows() {
+    for mode in modes() {
+        let handle = Handle::mapped_as(mode.flag, "", 4 << 20);
+        let mapping = handle.window(0, 4 << 20);
+        let view = handle.mmap(4 << 20, READ, SHARED, 0).unwrap();
+        let private = handle.mmap(4 << 20, READ, PRIVATE, 0).unwrap();
+        let child = Process::fork(|| park());
+        let poke = |at: &Region| hostile::ptrace_poke(child.pid(), at.at(PAGE), -2);
+        poke(&mapping).unwrap();
+        assert_eq!(hostile::ptrace_peek(child.pid(), view.at(PAGE)), Ok(-2));
+        mapping.fill(0);
+        refused(poke(&view), Errno::EIO);
+        agrees(poke(&private), mode.copies_for_debuggers);
+        mapping.protect(0, 4 << 20, READ).unwrap();
+        assert!(mapping.is_all(0), "{}", mode.name);
+        child.kill();
+    }
+}
+
 fn each_takes_the_faults_that_are_documented() {
     for mode in modes() {
         // Less than a large entry maps, for that is what `huge` has by `mmap`.
@@ -132,7 +153,7 @@ fn each_takes_the_faults_that_are_documented() {
 }
 
 /// Writes to each page.
-pub(super) fn touch(mapping: &crate::sys::Region) {
+pub(super) fn touch(mapping: &Region) {
     (0..mapping.len())
         .step_by(PAGE)
         .for_each(|offset| mapping.set(offset, 1));
@@ -171,7 +192,7 @@ fn each_counts_for_the_resident_size_or_does_not() {
 }
 
 /// The entries of a mapping, as the kernel shows them.
-fn pagemap(mapping: &crate::sys::Region) -> Vec<u8> {
+fn pagemap(mapping: &Region) -> Vec<u8> {
     use std::os::unix::fs::FileExt;
     let mut entries = vec![0; mapping.len() / PAGE * 8];
     let place = (mapping.at(0).get() / PAGE * 8) as u64;
