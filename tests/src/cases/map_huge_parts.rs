@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::map_huge::{LARGE, frames, has_stamps, is_stamped, stamp};
 use super::{EndOf, READ, WRITE, faults};
 use crate::harness::tests;
-use crate::sys::{Addr, Errno, Gate, Handle, PAGE, Process, Region};
+use crate::sys::{Addr, Errno, Gate, Handle, PAGE, Process, Region, hostile};
 
 tests![
     half_of_an_entry_can_be_unmapped,
@@ -27,6 +27,7 @@ tests![
     touching_races_with_cutting within 120,
     touching_races_with_forking within 120,
     counts_are_exact_after_all_that,
+    no_advice_changes_bytes,
 ];
 
 const PAGES: usize = LARGE / PAGE;
@@ -346,4 +347,25 @@ fn counts_are_exact_after_all_that() {
     assert_eq!(handle.nattch(), 1);
     drop(moved);
     assert_eq!(handle.nattch(), 0);
+}
+
+fn no_advice_changes_bytes() {
+    let (handle, mapping) = stamped(true);
+    // All there are but those that take memory for broken.
+    for advice in (0..28).chain(102..104) {
+        // Whether it is refused is the kernel's business.
+        let _ = mapping.advise(advice);
+        let _ = mapping.advise_part(LARGE / 2, LARGE, advice);
+        is_stamped(&mapping, 0);
+    }
+    let _ = mapping.lock();
+    let _ = mapping.unlock();
+    let _ = hostile::bind_to_node(&mapping);
+    let _ = hostile::move_pages(&mapping);
+    let _ = mapping.residency();
+    assert!(hostile::userfault(&mapping).is_err());
+    stamp(&mapping, 0);
+    drop(mapping);
+    assert_eq!(handle.nattch(), 0);
+    is_stamped(&handle.window(0, 2 * LARGE), 0);
 }

@@ -120,6 +120,7 @@ fn each_does_and_refuses_what_is_documented() {
         agrees(mapping.advise_part(PAGE, PAGE, libc::MADV_DONTNEED), mode.forgets);
         assert!(mapping.is_all(7), "{}", mode.name);
         refused(hostile::futex_wait(mapping.at(0), 1, false), Errno::EFAULT);
+        assert!(hostile::userfault(&mapping).is_err());
         refused(handle.mmap(PAGE, READ | super::EXEC, SHARED, 0), Errno::EPERM);
         refused(mapping.protect(0, PAGE, READ | super::EXEC), Errno::EACCES);
     }

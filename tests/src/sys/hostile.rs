@@ -102,8 +102,17 @@ fn traced(pid: i32, request: libc::c_uint, address: Addr, word: i64) -> Result<i
     outcome
 }
 
-/// Asks for userfaults on a region, for missing pages and for write protection.
+/// Asks for userfaults on a region: for missing pages, and for write protection that the kernel itself resolves, which
+/// it takes more kinds of memory for. Fails as the first, unless the second is granted.
 pub(crate) fn userfault(region: &Region) -> Result<()> {
+    const MISSING: u64 = 1;
+    const WRITE_PROTECT: u64 = 2;
+    const WRITE_PROTECT_ASYNC: u64 = 1 << 15;
+    let missing = register_userfault(region, 0, MISSING);
+    register_userfault(region, WRITE_PROTECT_ASYNC, WRITE_PROTECT).or(missing)
+}
+
+fn register_userfault(region: &Region, features: u64, mode: u64) -> Result<()> {
     /// `struct uffdio_api` and, by its first three words, `struct uffdio_register`.
     #[repr(C)]
     struct Words([u64; 4]);
@@ -112,10 +121,10 @@ pub(crate) fn userfault(region: &Region) -> Result<()> {
     // SAFETY: the call takes an integer.
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) })?;
     let fd = owned(i32::try_from(fd).expect("a descriptor"));
-    let mut api = Words([0xaa, 0, 0, 0]);
+    let mut api = Words([0xaa, features, 0, 0]);
     // SAFETY: the structure is at least as large as the command's.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_API, &raw mut api) })?;
-    let mut register = Words([region.at(0).get() as u64, region.len() as u64, 1, 0]);
+    let mut register = Words([region.at(0).get() as u64, region.len() as u64, mode, 0]);
     // SAFETY: as above.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_REGISTER, &raw mut register) }).map(drop)
 }
