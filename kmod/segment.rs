@@ -40,7 +40,6 @@ use crate::{
     name::Name,
     owners::Owners,
     range_locks::RangeLocks,
-    reach::Reach,
     sync::{
         generation::Generation,
         ranges::{
@@ -54,10 +53,6 @@ use crate::{
 };
 use kernel::{
     c_str,
-    iov::{
-        IovIterDest,
-        IovIterSource, //
-    },
     new_spinlock,
     prelude::*,
     static_lock_class,
@@ -288,48 +283,8 @@ impl Segment {
         &self.locks
     }
 
-    /// Copies from byte `position` on, as far as segment and `reach` go. Fails with `EACCES` before
-    /// the reach, and with `EFAULT` if nothing can be copied.
-    pub(crate) fn read(
-        &self,
-        position: u64,
-        reach: &Reach,
-        to: &mut IovIterDest<'_>,
-    ) -> Result<usize> {
-        let pages = self.memory.in_use();
-        let len = len_from(position, reach, pages.size, to.len())?;
-        let copied = pages.copy_to_iter(position as usize, len, to);
-        if copied == 0 && len > 0 {
-            return Err(EFAULT);
-        }
-        Ok(copied)
-    }
-
-    /// Copies to byte `position`, or to the end if that is `None`, as far as segment and `reach`
-    /// go. Returns how many bytes, and the generation if that was a write. Fails with `EACCES`
-    /// before the reach, with `ENOSPC` at the end, and with `EFAULT` if nothing can be copied.
-    pub(crate) fn write(
-        &self,
-        position: Option<u64>,
-        reach: &Reach,
-        from: &mut IovIterSource<'_>,
-    ) -> Result<(usize, Option<u64>)> {
-        if from.is_empty() {
-            return Ok((0, None));
-        }
-        let pages = self.memory.in_use();
-        let position = position.unwrap_or_else(|| reach.end_within(pages.size));
-        let len = len_from(position, reach, pages.size, from.len())?;
-        if len == 0 {
-            return Err(ENOSPC);
-        }
-        match pages.copy_from_iter(position as usize, len, from) {
-            0 => Err(EFAULT),
-            copied => Ok((copied, Some(self.complete_write()))),
-        }
-    }
-
-    fn complete_write(&self) -> u64 {
+    /// A write was completed. Returns the generation that this made.
+    pub(crate) fn complete_write(&self) -> u64 {
         // A full barrier, as `signal` needs.
         let generation = self.generation.advance();
         self.changed.notify_readable();
@@ -481,19 +436,6 @@ pub(crate) fn map_flag(mode: MapMode) -> u32 {
         MapMode::Fault => uapi::MAP_FAULT,
         MapMode::Huge => uapi::MAP_HUGE,
     }
-}
-
-/// How many of `len` bytes from `position` on lie within a segment of that size and within reach.
-/// Fails with `EACCES` before the reach.
-fn len_from(position: u64, reach: &Reach, size: u64, len: usize) -> Result<usize> {
-    if position < reach.start() {
-        return Err(EACCES);
-    }
-    // CAST: At most `len`.
-    Ok(reach
-        .end_within(size)
-        .saturating_sub(position)
-        .min(len as u64) as usize)
 }
 
 impl Mapped for Segment {

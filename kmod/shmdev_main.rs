@@ -26,6 +26,7 @@ mod segment;
 mod sync;
 mod tables;
 mod target;
+mod transfer;
 // Shared with user space: `pub` there, and the kernel needs only a part of it.
 #[allow(dead_code, unreachable_pub)]
 mod uapi;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctl that begins and ends accesses to byte ranges.
+
+use super::{
+    deadline,
+    Argument, //
+};
+use crate::{
+    handle::Handle,
+    sync::ranges::{
+        Access,
+        Range, //
+    },
+    uapi, //
+};
+use core::mem::offset_of;
+use kernel::{
+    ffi::c_int,
+    prelude::*,
+    sync::ArcBorrow, //
+};
+
+#[inline(never)]
+pub(super) fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result<c_int> {
+    let arg: uapi::SyncRange = argument.read()?;
+    let access = match arg.access {
+        uapi::ACCESS_READ => Access::Read,
+        uapi::ACCESS_WRITE => Access::Write,
+        _ => return Err(EINVAL),
+    };
+    if arg.flags != 0 {
+        return Err(EINVAL);
+    }
+    match arg.op {
+        uapi::SYNC_BEGIN => sync_begin(handle, access, &arg, argument)?,
+        uapi::SYNC_END => sync_end(&handle, access, &arg, argument)?,
+        _ => return Err(EINVAL),
+    }
+    Ok(0)
+}
+
+fn sync_begin(
+    handle: ArcBorrow<'_, Handle>,
+    access: Access,
+    arg: &uapi::SyncRange,
+    argument: Argument,
+) -> Result {
+    let segment = handle.segment()?;
+    let range = segment.range(arg.offset, arg.len)?;
+    let deadline = match arg.deadline_ns {
+        uapi::DEADLINE_NOW => None,
+        ns => Some(deadline(ns)?),
+    };
+    let reaches = || handle.reach.allows(arg.access, range.start, range.end);
+    if !reaches() {
+        return Err(EACCES);
+    }
+    Handle::watch_current_process(handle)?;
+    let limit = handle.device.max_ranges;
+    let owner = handle.token.get();
+    let granted = segment
+        .locks()
+        .begin(owner, range, access, deadline, limit)?;
+    let generation = segment.generation();
+    let status = if granted.owner_died {
+        uapi::STATUS_OWNER_DIED
+    } else {
+        0
+    };
+    // It may have been narrowed while this waited.
+    let result = if reaches() {
+        return_sync(argument, arg, generation, status)
+    } else {
+        Err(EACCES)
+    };
+    if let Err(error) = result {
+        segment.locks().withdraw(owner, range, access, granted);
+        return Err(error);
+    }
+    handle.seen.set(generation);
+    Ok(())
+}
+
+/// Writes what [`uapi::SyncRange`] returns, as far as it is not there already.
+fn return_sync(
+    argument: Argument,
+    taken: &uapi::SyncRange,
+    generation: u64,
+    status: u32,
+) -> Result {
+    argument.write_field(offset_of!(uapi::SyncRange, generation), &generation)?;
+    if status != taken.status {
+        argument.write_field(offset_of!(uapi::SyncRange, status), &status)?;
+    }
+    Ok(())
+}
+
+fn sync_end(handle: &Handle, access: Access, arg: &uapi::SyncRange, argument: Argument) -> Result {
+    let segment = handle.segment()?;
+    let range = Range::new(arg.offset, arg.len)?;
+    if arg.deadline_ns != 0 {
+        return Err(EINVAL);
+    }
+    let own = segment.end(handle.token.get(), range, access)?;
+    let generation = own.unwrap_or_else(|| segment.generation());
+    if let Some(own) = own {
+        handle.seen.set_own(own);
+    }
+    return_sync(argument, arg, generation, 0)?;
+    if own.is_none() {
+        handle.seen.set(generation);
+    }
+    Ok(())
+}
