@@ -173,7 +173,10 @@ void shmdev_vma_set_pfnmap(struct vm_area_struct *vma)
 vm_fault_t shmdev_insert_pfn_pmd(struct vm_fault *vmf, unsigned long frame, bool write);
 vm_fault_t shmdev_insert_pfn_pmd(struct vm_fault *vmf, unsigned long frame, bool write)
 {
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	/* Another thread, that was told to have no large pages, has put a page table there. */
+	if (!pmd_none(*vmf->pmd) && !pmd_trans_huge(*vmf->pmd))
+		return VM_FAULT_FALLBACK;
 	return vmf_insert_pfn_pmd(vmf, frame, write);
 #else
 	return VM_FAULT_FALLBACK;
@@ -188,7 +191,7 @@ unsigned long shmdev_get_unmapped_area(struct file *file, unsigned long address,
 				       unsigned long len, unsigned long page_offset,
 				       unsigned long flags, bool large)
 {
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	if (large)
 		return thp_get_unmapped_area(file, address, len, page_offset, flags);
 #endif

@@ -117,11 +117,14 @@ impl<'a> Fault<'a> {
         match self.insert_pages(&here) {
             Ok(()) => {
                 // Nobody waits for these.
-                let _ = self.insert_pages(&before);
+                if before.count > 0 {
+                    let _ = self.insert_pages(&before);
+                }
                 NO_PAGE
             }
-            // Somebody else was faster.
-            Err(EBUSY) => NO_PAGE,
+            // Somebody else was faster; or the page table went while it was waited for, emptied by
+            // `madvise`, and the next try makes another.
+            Err(EBUSY | EFAULT) => NO_PAGE,
             Err(ENOMEM) => NO_MEMORY,
             Err(_) => BUS_ERROR,
         }
@@ -148,6 +151,9 @@ impl<'a> Fault<'a> {
         for (slot, page) in list.iter_mut().zip(pages.take(span.count)) {
             *slot = page;
             count = count.saturating_add(1);
+        }
+        if count == 0 {
+            return Err(EINVAL);
         }
         let (vma, mut left) = (self.vma().as_ptr(), count);
         // SAFETY: By the type invariants the mapping may have such pages, of which there are so many

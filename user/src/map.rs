@@ -19,6 +19,7 @@ use crate::uapi::{MAP_FAULT, MAP_HUGE, MAP_MASK, MAP_PFN};
 /// | `ptrace`, `/proc/PID/mem` | yes | yes | yes |
 /// | counts for the resident size (RSS) of who touches it | no | yes | no |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Map {
     /// Eagerly, by number (`remap_pfn_range`): no access ever faults.
     Pfn,

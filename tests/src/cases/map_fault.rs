@@ -30,6 +30,7 @@ tests![
     protection_comes_and_goes,
     what_was_is_never_seen_again within 120,
     touching_races_with_forgetting_and_protecting within 120,
+    whole_page_tables_go_while_they_are_touched within 120,
     one_page_is_touched_by_all_at_once,
     a_mapping_that_is_cut_up_keeps_its_bytes,
     the_runs_own_default_copies_as_documented,
@@ -314,6 +315,33 @@ fn touching_races_with_forgetting_and_protecting() {
     });
     drop(mapping);
     assert_eq!(handle.nattch(), 0);
+}
+
+/// A page table that `madvise` empties is freed at once, also while somebody waits for its lock.
+fn whole_page_tables_go_while_they_are_touched() {
+    const LARGE: usize = 4 << 20;
+    let (_handle, mapping) = frames(LARGE);
+    let over = AtomicBool::new(false);
+    let touch = |first: usize| {
+        for round in 0..150_u32 {
+            for page in (first..LARGE / PAGE).step_by(2) {
+                let word = mapping.u32(page * PAGE);
+                word.store(round, Ordering::SeqCst);
+                assert_eq!(word.load(Ordering::SeqCst), round);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let _over = EndOf(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                mapping.advise(libc::MADV_DONTNEED).unwrap();
+            }
+        });
+        let other = scope.spawn(|| touch(1));
+        touch(0);
+        other.join().expect("the other one");
+    });
 }
 
 fn one_page_is_touched_by_all_at_once() {

@@ -30,7 +30,7 @@ pub(crate) fn copy_in(from: &[u8], to: &[AtomicU8]) -> usize {
 /// # Safety
 ///
 /// `from` is valid for reading so many, `to` for writing. One of them may be changed by others meanwhile, or be read.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 #[inline]
 unsafe fn copy(from: *const u8, to: *mut u8, blocks: usize) -> usize {
     if blocks == 1 {
@@ -87,7 +87,7 @@ unsafe fn copy(from: *const u8, to: *mut u8, blocks: usize) -> usize {
 }
 
 /// So, too, where there are no such instructions.
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(miri))))]
 #[inline]
 unsafe fn copy(_from: *const u8, _to: *mut u8, _blocks: usize) -> usize {
     0

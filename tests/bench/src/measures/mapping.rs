@@ -172,7 +172,7 @@ fn to_map_all(map: Map) -> Touch {
     match map {
         Map::Pfn => Touch::Nothing,
         Map::Fault => Touch::Write,
-        Map::Huge => Touch::WriteHuge,
+        _ => Touch::WriteHuge,
     }
 }
 

@@ -110,6 +110,7 @@ fn mapped(map: Map) -> &'static str {
         Map::Pfn => "pfn: all at once",
         Map::Fault => "fault: pages when they are touched",
         Map::Huge => "huge: by entries of 2 MiB where they fit",
+        _ => "in a way that this program does not know",
     }
 }
 
