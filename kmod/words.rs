@@ -163,13 +163,17 @@ impl Words {
         // Either this sees who waits, or he sees what was stored before this.
         full_barrier();
         let word = Word::new(segment, offset);
-        let count = match self.bucket(word) {
-            Ok(bucket) if !bucket.is_deserted() => bucket.wake(word, most),
-            _ => 0,
+        let taken = match self.bucket(word) {
+            Ok(bucket) if !bucket.is_deserted() => Some(bucket.take_woken(word, most)),
+            _ => None,
         };
+        let count = taken.as_ref().map_or(0, |taken| taken.count);
         if most > 0 {
             segment.eventfds().signal(Event::Wake(offset));
             trace::wake(segment.id(), offset, count, 0);
+        }
+        if let Some(taken) = taken {
+            taken.wake();
         }
         count
     }
@@ -251,8 +255,9 @@ impl Bucket {
         self.busy.fetch_sub(count, Release);
     }
 
-    /// Wakes up to `most` of those who wait on a word. Returns how many.
-    fn wake(&self, word: Word, most: u32) -> u32 {
+    /// Takes up to `most` of those who wait on a word, to be woken.
+    #[inline(never)]
+    fn take_woken(&self, word: Word, most: u32) -> Taken {
         let mut taken = Taken::new();
         let arrivals = self.await_arrivals();
         self.take(
@@ -264,9 +269,7 @@ impl Bucket {
             &mut taken,
         );
         drop(arrivals);
-        let count = taken.count;
-        taken.wake();
-        count
+        taken
     }
 
     /// As [`Waiters::add_moving`].
@@ -341,7 +344,6 @@ impl<'a> Waiting<'a> {
             others.push(waiter.clone_arc(), GFP_MAY_FAIL)?;
             waiters.push_back(waiter);
         }
-        segment.sleeper_came();
         Ok(Self {
             words: table,
             segment,
@@ -379,7 +381,14 @@ impl<'a> Waiting<'a> {
     /// as expected came only after that.
     fn sleep(&self, joined: Result, deadline: Deadline) -> Result<usize> {
         let sleeper = self.first.sleeper();
-        let error = match joined.map(|()| sleeper.sleep(deadline)) {
+        let sleep = || {
+            // Only now: whoever sees that somebody waits can wake him.
+            self.segment.sleeper_came();
+            let wake = sleeper.sleep(deadline);
+            self.segment.sleeper_went();
+            wake
+        };
+        let error = match joined.map(|()| sleep()) {
             Ok(Wake::Claimed) => None,
             Ok(Wake::Deadline) => Some(ETIMEDOUT()),
             Ok(Wake::Signal) => Some(ERESTARTSYS),
@@ -432,6 +441,5 @@ impl Drop for Waiting<'_> {
         self.waiters()
             .filter(|waiter| woken != Some(waiter.index()))
             .for_each(|waiter| self.leave(waiter));
-        self.segment.sleeper_went();
     }
 }

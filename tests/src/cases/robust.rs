@@ -257,6 +257,8 @@ fn the_death_of_a_parent_counts_while_its_child_has_the_handle() {
         });
         std::mem::forget(child);
         ready.pass();
+        // Closed by the exit, which tells at once.
+        std::mem::forget(handle);
     });
     parent.join();
     assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
@@ -318,6 +320,8 @@ fn one_whose_descriptor_is_in_an_unread_queue_counts() {
         handle.robust_add(OFFSET, 0).unwrap();
         lock(word, token(&handle));
         file::send_fd(&there, &handle);
+        // Closed by the exit, which tells at once.
+        std::mem::forget(handle);
     })
     .join();
     assert_eq!(word.load(Ordering::SeqCst), WORD_OWNER_DIED);
