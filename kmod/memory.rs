@@ -179,11 +179,6 @@ impl Memory {
         self.state.lock().size
     }
 
-    /// How it is mapped.
-    pub(crate) fn map_mode(&self) -> MapMode {
-        self.state.lock().pages.mode()
-    }
-
     /// In bytes, whole pages.
     pub(crate) fn mapped_size(&self) -> u64 {
         self.mapped_size.load(Relaxed)

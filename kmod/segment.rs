@@ -94,6 +94,7 @@ pub(crate) struct Segment {
     id: u64,
     name: Option<Name>,
     auto_remove: bool,
+    map_mode: MapMode,
     creator: Process,
     created_ns: u64,
     /// Changed under the lock of the namespace.
@@ -160,6 +161,7 @@ impl Segment {
                 id: new.id,
                 name: new.name,
                 auto_remove: new.auto_remove,
+                map_mode: new.map_mode,
                 creator: Process::current(),
                 created_ns: now,
                 handles: Atomic::new(0),
@@ -207,7 +209,7 @@ impl Segment {
     }
 
     pub(crate) fn map_mode(&self) -> MapMode {
-        self.memory.map_mode()
+        self.map_mode
     }
 
     pub(crate) fn owners(&self) -> Owners {

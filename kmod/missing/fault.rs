@@ -117,9 +117,7 @@ impl<'a> Fault<'a> {
         match self.insert_pages(&here) {
             Ok(()) => {
                 // Nobody waits for these.
-                if before.count > 0 {
-                    let _ = self.insert_pages(&before);
-                }
+                let _ = self.insert_pages(&before);
                 NO_PAGE
             }
             // Somebody else was faster; or the page table went while it was waited for, emptied by

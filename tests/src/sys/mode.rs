@@ -28,41 +28,38 @@ pub(crate) struct Mode {
     pub(crate) faults_per_mib: i64,
 }
 
-const MODES: [Mode; 3] = [
-    Mode {
-        name: "pfn",
-        flag: MAP_PFN,
-        copies: Err(Errno::EOPNOTSUPP),
-        pins: Err(Errno::EFAULT),
-        forgets: Err(Errno::EINVAL),
-        copies_later: Err(Errno::EACCES),
-        copies_for_debuggers: Err(Errno::EIO),
-        is_resident: false,
-        faults_per_mib: 0,
-    },
-    Mode {
-        name: "fault",
-        flag: MAP_FAULT,
-        copies: Ok(()),
-        pins: Ok(()),
-        forgets: Ok(()),
-        copies_later: Ok(()),
-        copies_for_debuggers: Ok(()),
-        is_resident: true,
-        faults_per_mib: 16,
-    },
-    Mode {
-        name: "huge",
-        flag: MAP_HUGE,
-        copies: Err(Errno::EOPNOTSUPP),
-        pins: Err(Errno::EFAULT),
-        forgets: Err(Errno::EINVAL),
-        copies_later: Err(Errno::EACCES),
-        copies_for_debuggers: Err(Errno::EIO),
-        is_resident: false,
-        faults_per_mib: 0,
-    },
-];
+const PFN: Mode = Mode {
+    name: "pfn",
+    flag: MAP_PFN,
+    copies: Err(Errno::EOPNOTSUPP),
+    pins: Err(Errno::EFAULT),
+    forgets: Err(Errno::EINVAL),
+    copies_later: Err(Errno::EACCES),
+    copies_for_debuggers: Err(Errno::EIO),
+    is_resident: false,
+    faults_per_mib: 0,
+};
+
+const FAULT: Mode = Mode {
+    name: "fault",
+    flag: MAP_FAULT,
+    copies: Ok(()),
+    pins: Ok(()),
+    forgets: Ok(()),
+    copies_later: Ok(()),
+    copies_for_debuggers: Ok(()),
+    is_resident: true,
+    faults_per_mib: 16,
+};
+
+/// Of 1 MiB no entry is large.
+const HUGE: Mode = Mode {
+    name: "huge",
+    flag: MAP_HUGE,
+    ..PFN
+};
+
+const MODES: [Mode; 3] = [PFN, FAULT, HUGE];
 
 static CHOSEN: OnceLock<&'static Mode> = OnceLock::new();
 

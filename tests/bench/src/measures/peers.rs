@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{shm_open, shm_unlink};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::Mode;
 use nix::unistd::ftruncate;
 
@@ -111,4 +112,10 @@ pub fn huge_pages(bytes: usize) -> Result<Setting> {
         "the guest has {got} of {pages} pages of 2 MiB to spare"
     );
     Ok(setting)
+}
+
+/// Two connected stream sockets.
+pub fn socket_pair() -> Result<(OwnedFd, OwnedFd)> {
+    let (family, kind, flags) = (AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC);
+    Ok(socketpair(family, kind, None, flags)?)
 }

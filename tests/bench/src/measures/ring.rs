@@ -5,13 +5,12 @@
 use std::os::fd::OwnedFd;
 
 use anyhow::{Result, ensure};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{pipe, read, write};
 use shmdev::ring::Options;
 use shmdev::{Area, Deadline};
 
 use super::iceoryx;
-use super::peers::Setting;
+use super::peers::{Setting, socket_pair};
 use super::round_trip::Queue;
 use super::segments::Named;
 use crate::run::{Batch, Plan, Run, Subject, repeat, subject};
@@ -39,12 +38,7 @@ fn of_len(len: usize) -> Vec<Subject> {
             by_file(len, beginning, end)
         }),
         subject("Unix socket", move || {
-            let (near, far) = socketpair(
-                AddressFamily::Unix,
-                SockType::Stream,
-                None,
-                SockFlag::SOCK_CLOEXEC,
-            )?;
+            let (near, far) = socket_pair()?;
             by_file(len, near, far)
         }),
         subject("POSIX mq", move || {

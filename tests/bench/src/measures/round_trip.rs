@@ -12,11 +12,11 @@ use std::rc::Rc;
 use anyhow::{Context, Result, ensure};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::eventfd::EventFd;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::Mode;
 use nix::unistd::{pipe, read, write};
 
 use super::iceoryx;
+use super::peers::socket_pair;
 use super::segments::fresh_name;
 use super::words::{Futexes, Ours, Words};
 use crate::run::{Batch, Plan, Run, Subject, repeat, subject};
@@ -66,12 +66,7 @@ fn subjects(meeting: Meeting) -> Vec<Subject> {
             )
         }),
         subject("Unix socket", move || {
-            let (near, far) = socketpair(
-                AddressFamily::Unix,
-                SockType::Stream,
-                None,
-                SockFlag::SOCK_CLOEXEC,
-            )?;
+            let (near, far) = socket_pair()?;
             between(
                 meeting,
                 by_file(near.try_clone()?, near)?,
