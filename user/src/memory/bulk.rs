@@ -33,8 +33,10 @@ pub(crate) fn copy_in(from: &[u8], to: &[AtomicU8]) -> usize {
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 #[inline]
 unsafe fn copy(from: *const u8, to: *mut u8, blocks: usize) -> usize {
-    if blocks == 1 {
-        // SAFETY: as below.
+    for offset in (0..blocks * BLOCK).step_by(BLOCK) {
+        let (from, to) = (from.wrapping_add(offset), to.wrapping_add(offset));
+        // SAFETY: it reads and writes one block of what the caller promised, and has no other effect. Each aligned word
+        // is read and written whole: no access is cut within one.
         unsafe {
             std::arch::asm!(
                 "movups {a}, [{from}]",
@@ -52,34 +54,6 @@ unsafe fn copy(from: *const u8, to: *mut u8, blocks: usize) -> usize {
                 c = out(xmm_reg) _,
                 d = out(xmm_reg) _,
                 options(nostack, preserves_flags),
-            );
-        }
-    } else if blocks > 0 {
-        // SAFETY: it reads and writes what the caller promised, and has no other effect. Each aligned word is read and
-        // written whole: no access is cut within one.
-        unsafe {
-            std::arch::asm!(
-                "2:",
-                "movups {a}, [{from}]",
-                "movups {b}, [{from} + 16]",
-                "movups {c}, [{from} + 32]",
-                "movups {d}, [{from} + 48]",
-                "movups [{to}], {a}",
-                "movups [{to} + 16], {b}",
-                "movups [{to} + 32], {c}",
-                "movups [{to} + 48], {d}",
-                "add {from}, 64",
-                "add {to}, 64",
-                "dec {blocks}",
-                "jnz 2b",
-                from = inout(reg) from => _,
-                to = inout(reg) to => _,
-                blocks = inout(reg) blocks => _,
-                a = out(xmm_reg) _,
-                b = out(xmm_reg) _,
-                c = out(xmm_reg) _,
-                d = out(xmm_reg) _,
-                options(nostack),
             );
         }
     }

@@ -10,20 +10,23 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::compiler_fence;
 
-use super::core::{Core, Corrupt};
+use super::core::{Core, Corrupt, note};
 use super::layout::{LOST_RECEIVING, READING_FROM, READING_TO, RECEIVED};
 use super::position::{WAITS, add, distance, position};
-use super::record::{self, Slot, Span};
-use super::seam::Memory;
+use super::record::{self, Span};
+use super::seam::{Counters, Memory};
 use crate::sync::seam::Word;
+
+/// Where it is noted what is being read.
+const READING: (usize, usize) = (READING_FROM, READING_TO);
 
 /// What a receiver knows of the ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Consumer {
     /// Up to where it has read.
     head: u32,
-    /// Up to where it has released.
-    released: u32,
+    /// How many units of that it has not released.
+    unreleased: u32,
     /// Up to where it last saw that was written.
     tail: u32,
     /// Records received, as it is counted in the ring.
@@ -41,6 +44,18 @@ pub(super) enum Released {
     Overwritten,
 }
 
+/// What became of the record in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is the caller's.
+    Yours,
+    /// So, too, but this is what the word was that said how much was read: somebody waits, or wrote there.
+    /// [`judge`](Consumer::judge) knows.
+    Look(u32),
+    /// It was not looked at.
+    NotNow,
+}
+
 /// How often to look again for a record that is not overwritten while one looks.
 pub(super) const ATTEMPTS: u32 = 64;
 
@@ -48,7 +63,7 @@ impl Consumer {
     /// What there is to know after the role or the lock was taken.
     pub(super) fn load<M: Memory>(core: &Core<M>) -> Result<Self, Corrupt> {
         let mut this = Self {
-            received: core.memory.counter(RECEIVED),
+            received: core.memory.counters().get(RECEIVED),
             ..Self::default()
         };
         this.look(core)?;
@@ -67,34 +82,40 @@ impl Consumer {
             };
             if now == head {
                 core.used(head, tail)?;
-                (self.head, self.released, self.tail) = (head, head, tail);
+                (self.head, self.unreleased, self.tail) = (head, 0, tail);
                 return Ok(());
             }
             head = now;
         }
         // There is something, but it is gone before one can look at it: as if there were nothing yet.
-        (self.head, self.released, self.tail) = (head, head, head);
+        (self.head, self.unreleased, self.tail) = (head, 0, head);
         Ok(())
     }
 
     /// Puts right what the last one left that had the role or the lock, and died.
     pub(super) fn recover<M: Memory>(core: &Core<M>) {
         let memory = &core.memory;
-        let (received, to) = (memory.counter(RECEIVED), memory.counter(READING_TO));
+        let (received, to) = (memory.counters().get(RECEIVED), memory.counters().get(READING_TO));
         let reading = to.wrapping_sub(received);
         // Nonsense, or nothing.
         if core.shape.overwrite || reading > u64::from(core.shape.count()) {
             return;
         }
         let head = position(core.head().load(Acquire));
-        if memory.counter(READING_FROM) == u64::from(head) {
-            memory.set_counter(READING_TO, received);
+        if memory.counters().get(READING_FROM) == u64::from(head) {
+            memory.counters().set(READING_TO, received);
         } else {
             // Who dies over it counts too few, and nothing twice.
-            memory.set_counter(RECEIVED, to);
+            memory.counters().set(RECEIVED, to);
             compiler_fence(AcqRel);
             core.count(LOST_RECEIVING, reading);
         }
+    }
+
+    /// Up to where it has released.
+    #[inline]
+    fn released(&self) -> u32 {
+        distance(self.unreleased, self.head)
     }
 
     /// The next record; `None` when there is none.
@@ -105,7 +126,7 @@ impl Consumer {
         }
         if self.head == self.tail {
             let tail = position(core.tail().load(Acquire));
-            if core.used(self.released, tail)? < distance(self.released, self.head) {
+            if core.used(self.released(), tail)? < self.unreleased {
                 return Err(Corrupt("less is written than was read"));
             }
             self.tail = tail;
@@ -118,48 +139,39 @@ impl Consumer {
         Ok(Some(span))
     }
 
-    /// Where the next slot is, if there is one, nothing was read that is not released, and nothing is overwritten. To be
-    /// released by [`release_slot`](Self::release_slot).
+    /// Copies the record of the next slot and gives the slot back, if there is one, and nothing was read that is not
+    /// released. Not where records are overwritten.
     #[inline(always)]
-    pub(super) fn next_slot<M: Memory>(&mut self, core: &Core<M>) -> Option<Slot> {
+    pub(super) fn take_slot<M: Memory>(&mut self, core: &Core<M>, to: &mut [u8]) -> Taken {
+        let (at, total) = (self.head, self.received.wrapping_add(1));
         if self.read > 0 {
-            return None;
+            return Taken::NotNow;
         }
-        let slot = Slot {
-            position: self.head,
-            total: self.received.wrapping_add(1),
-        };
-        if slot.position == self.tail {
+        if at == self.tail {
             let tail = position(core.tail().load(Acquire));
-            let used = distance(slot.position, tail);
             // What is odd about it is for `next` to say.
-            if used.wrapping_sub(1) >= core.shape.count() {
-                return None;
+            if core.shape.is_full(distance(at, tail).wrapping_sub(1)) {
+                return Taken::NotNow;
             }
             self.tail = tail;
         }
-        self.note_from(core, slot.position, slot.total);
-        Some(slot)
-    }
-
-    /// Gives the slot back. Fails with what the position's word was, if that is not the position alone: somebody waits,
-    /// or wrote there; [`judge`](Self::judge) knows.
-    #[inline(always)]
-    pub(super) fn release_slot<M: Memory>(&mut self, core: &Core<M>, slot: Slot) -> Result<(), u32> {
-        let after = add(slot.position, 1);
+        let counters = core.memory.counters();
+        note(&counters, READING, at, total);
+        core.memory.read(core.shape.slot_offset(at, to.len()), to);
+        let after = add(at, 1);
         let old = core.head().swap(after, AcqRel);
         compiler_fence(AcqRel);
-        core.memory.set_counter(RECEIVED, slot.total);
-        (self.head, self.released, self.received) = (after, after, slot.total);
-        if old == slot.position { Ok(()) } else { Err(old) }
+        counters.set(RECEIVED, total);
+        (self.head, self.received) = (after, total);
+        if old == at { Taken::Yours } else { Taken::Look(old) }
     }
 
-    /// How many records there is room for now that somebody waits for, after one slot was released and the word was `old`.
-    pub(super) fn judge(&self, old: u32) -> Result<u32, Corrupt> {
-        if add(position(old), 1) != self.released {
+    /// After a slot was given back: whether `old` is what was released before, and that somebody waits.
+    pub(super) fn judge(&self, old: u32) -> Result<(), Corrupt> {
+        if add(position(old), 1) != self.head {
             return Err(Corrupt("somebody else read"));
         }
-        Ok(1)
+        Ok(())
     }
 
     /// As [`next`](Self::next), where the other side overwrites what it has not waited for.
@@ -172,39 +184,28 @@ impl Consumer {
             let found = record::next(core, self.head, self.tail);
             // What is overwritten looks like anything. Only what still is there afterwards counts, and that must be a
             // step which the other side's next one comes after: a load could be old.
-            if found.is_ok() || position(core.head().fetch_add(0, AcqRel)) == self.released {
+            if found.is_ok() || position(core.head().fetch_add(0, AcqRel)) == self.released() {
                 return found.map(Some);
             }
         }
         // As if there were nothing, but for who wants to sleep: the tail is not there.
-        self.tail = self.released;
+        self.tail = self.released();
         Ok(None)
     }
 
     /// Notes that one record more is about to be read.
     #[inline]
     fn note<M: Memory>(&self, core: &Core<M>) {
-        self.note_from(
-            core,
-            self.released,
-            self.received.wrapping_add(u64::from(self.read) + 1),
-        );
-    }
-
-    /// So, too: from that position on, with so many in all.
-    #[inline(always)]
-    fn note_from<M: Memory>(&self, core: &Core<M>, from: u32, total: u64) {
-        core.memory.set_counter(READING_FROM, u64::from(from));
-        // In this order, also for whoever looks after a death.
-        compiler_fence(AcqRel);
-        core.memory.set_counter(READING_TO, total);
-        compiler_fence(AcqRel);
+        let total = self.received.wrapping_add(u64::from(self.read) + 1);
+        note(&core.memory.counters(), READING, self.released(), total);
     }
 
     /// The record was copied.
     #[inline]
     pub(super) fn read(&mut self, span: Span) {
-        self.head = span.end();
+        let end = span.end();
+        self.unreleased += distance(self.head, end);
+        self.head = end;
         self.read += 1;
     }
 
@@ -222,7 +223,8 @@ impl Consumer {
         let mut waits = 0;
         if !core.shape.overwrite {
             let old = core.head().swap(self.head, AcqRel);
-            let released = std::mem::replace(&mut self.released, self.head);
+            let released = self.released();
+            self.unreleased = 0;
             if position(old) != released {
                 return Err(Corrupt("somebody else read"));
             }
@@ -230,8 +232,8 @@ impl Consumer {
         }
         compiler_fence(AcqRel);
         self.received = self.received.wrapping_add(u64::from(read));
-        core.memory.set_counter(RECEIVED, self.received);
-        self.released = self.head;
+        core.memory.counters().set(RECEIVED, self.received);
+        self.unreleased = 0;
         Ok(Released::Yours(if waits == 0 { 0 } else { read }))
     }
 
@@ -239,19 +241,20 @@ impl Consumer {
     fn release_unless_moved<M: Memory>(&mut self, core: &Core<M>) -> bool {
         // Nobody waits for this word to change, but somebody may have said so.
         let move_from = |word| core.head().compare_exchange(word, self.head, AcqRel, Relaxed);
-        match move_from(self.released) {
+        let released = self.released();
+        match move_from(released) {
             Ok(_) => true,
-            Err(found) if found == self.released | WAITS => move_from(found).is_ok(),
+            Err(found) if found == released | WAITS => move_from(found).is_ok(),
             Err(_) => false,
         }
     }
 
     /// Forgets what was read and not released.
     pub(super) fn forget<M: Memory>(&mut self, core: &Core<M>) {
-        self.head = self.released;
-        self.read = 0;
+        self.head = self.released();
+        (self.unreleased, self.read) = (0, 0);
         if !core.shape.overwrite {
-            core.memory.set_counter(READING_TO, self.received);
+            core.memory.counters().set(READING_TO, self.received);
         }
     }
 

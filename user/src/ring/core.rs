@@ -3,11 +3,12 @@
 //! What both sides of a ring do: read its two positions and sleep until they change, and take the lock of their side.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::sync::atomic::compiler_fence;
 
 use super::failure::Failure;
 use super::layout::{self, Shape, Units};
 use super::position::{WAITS, distance, position};
-use super::seam::Memory;
+use super::seam::{Counters, Memory};
 use crate::deadline::Deadline;
 use crate::sync::lock_word::{self, Found};
 use crate::sync::seam::Word;
@@ -57,9 +58,19 @@ impl<M: Memory> Core<M> {
 
     /// Adds to a counter that only its caller writes.
     pub(super) fn count(&self, counter: usize, more: u64) {
-        let old = self.memory.counter(counter);
-        self.memory.set_counter(counter, old.wrapping_add(more));
+        let old = self.memory.counters().get(counter);
+        self.memory.counters().set(counter, old.wrapping_add(more));
     }
+}
+
+/// Notes in two counters that a record is about to be written or read: from that position on, with so many in all.
+#[inline(always)]
+pub(super) fn note(counters: &impl Counters, (from_at, to_at): (usize, usize), from: u32, total: u64) {
+    counters.set(from_at, u64::from(from));
+    // In this order, also for whoever looks after a death.
+    compiler_fence(AcqRel);
+    counters.set(to_at, total);
+    compiler_fence(AcqRel);
 }
 
 /// Says in the word of a position that somebody waits for it to change; `false` when it is not `seen` any more.

@@ -73,8 +73,8 @@ pub(super) enum Units {
 /// What a ring's users agree upon. Checked when it is made; nothing of it is read from shared memory later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// How many units there are: a power of two.
-    count: u32,
+    /// How many units there are, a power of two, less one.
+    mask: u32,
     /// Bytes of a unit, a multiple of 8.
     unit: u32,
     pub(super) units: Units,
@@ -92,18 +92,18 @@ impl Shape {
         let unit = len.max(1).checked_next_multiple_of(UNIT)?;
         let bytes = unit.checked_mul(count)?;
         let fits = count.is_power_of_two() && bytes <= BYTES_MAX;
-        fits.then_some(Self::new(count as u32, unit as u32, Units::Slots(len as u32)))
+        fits.then(|| Self::new(count as u32, unit as u32, Units::Slots(len as u32)))
     }
 
     /// Records in `bytes` bytes; `None` where a ring cannot be so.
     pub(super) fn records(bytes: usize) -> Option<Self> {
         let fits = bytes.is_power_of_two() && (RECORDS_MIN..=BYTES_MAX).contains(&bytes);
-        fits.then_some(Self::new((bytes / UNIT) as u32, UNIT as u32, Units::Records))
+        fits.then(|| Self::new((bytes / UNIT) as u32, UNIT as u32, Units::Records))
     }
 
     fn new(count: u32, unit: u32, units: Units) -> Self {
         Self {
-            count,
+            mask: count - 1,
             unit,
             units,
             overwrite: false,
@@ -124,12 +124,18 @@ impl Shape {
 
     #[inline]
     pub(super) fn count(&self) -> u32 {
-        self.count
+        self.mask + 1
+    }
+
+    /// Whether that is all there are, or more.
+    #[inline]
+    pub(super) fn is_full(&self, used: u32) -> bool {
+        used > self.mask
     }
 
     /// Bytes of all units.
     pub(super) fn bytes(&self) -> usize {
-        self.count as usize * self.unit as usize
+        self.count() as usize * self.unit as usize
     }
 
     /// Bytes of so many units.
@@ -140,13 +146,21 @@ impl Shape {
     /// How many units there are from `position` to where the ring wraps.
     #[inline]
     pub(super) fn contiguous(&self, position: u32) -> u32 {
-        self.count - (position & (self.count - 1))
+        self.count() - (position & self.mask)
     }
 
     /// Bytes from the first unit to that of `position`.
     #[inline]
     pub(super) fn offset(&self, position: u32) -> usize {
-        (position & (self.count - 1)) as usize * self.unit as usize
+        (position & self.mask) as usize * self.unit as usize
+    }
+
+    /// So, too, in a ring of slots for values of `len` bytes: the compiler knows how many those are.
+    #[inline]
+    pub(super) fn slot_offset(&self, position: u32, len: usize) -> usize {
+        let unit = len.max(1).next_multiple_of(UNIT);
+        debug_assert_eq!(unit, self.unit as usize);
+        (position & self.mask) as usize * unit
     }
 
     /// The most bytes that a record can have: with its header half of the ring, so that there is room for it in an
@@ -154,7 +168,7 @@ impl Shape {
     pub(super) fn max_len(&self) -> usize {
         match self.units {
             Units::Slots(len) => len as usize,
-            Units::Records => (self.count as usize / 2 - 1) * UNIT,
+            Units::Records => (self.count() as usize / 2 - 1) * UNIT,
         }
     }
 
@@ -167,7 +181,7 @@ impl Shape {
         let flags = u32::from(self.overwrite)
             | u32::from(self.many_senders) << 1
             | u32::from(self.many_receivers) << 2;
-        [self.count, len, flags]
+        [self.count(), len, flags]
     }
 }
 

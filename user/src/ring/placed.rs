@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::layout::{Shape, UNITS};
 use super::record::UNIT;
-use super::seam::Memory;
+use super::seam::{Counters, Memory};
 use crate::area::Area;
 use crate::error::AccessError;
 use crate::mapping::Mapping;
@@ -64,6 +64,7 @@ fn counters(mapping: &Mapping, offset: usize) -> Result<&[AtomicU64; UNITS / 8],
 impl Memory for Placed {
     type Error = CallError;
     type Word<'a> = SegmentWord<'a>;
+    type Counters<'a> = &'a [AtomicU64; UNITS / 8];
 
     #[inline]
     fn word(&self, at: usize) -> SegmentWord<'_> {
@@ -75,13 +76,8 @@ impl Memory for Placed {
     }
 
     #[inline]
-    fn counter(&self, at: usize) -> u64 {
-        self.counters[at / 8].load(Relaxed)
-    }
-
-    #[inline]
-    fn set_counter(&self, at: usize, value: u64) {
-        self.counters[at / 8].store(value, Relaxed);
+    fn counters(&self) -> &[AtomicU64; UNITS / 8] {
+        &self.counters
     }
 
     #[inline]
@@ -102,6 +98,18 @@ impl Memory for Placed {
     #[inline]
     fn write(&self, at: usize, from: &[u8]) {
         copy_in(from, self.cells(at, from.len()));
+    }
+}
+
+impl Counters for &[AtomicU64; UNITS / 8] {
+    #[inline]
+    fn get(&self, at: usize) -> u64 {
+        self[at / 8].load(Relaxed)
+    }
+
+    #[inline]
+    fn set(&self, at: usize, value: u64) {
+        self[at / 8].store(value, Relaxed);
     }
 }
 

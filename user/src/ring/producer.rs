@@ -9,20 +9,23 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::compiler_fence;
 
-use super::core::{Core, Corrupt};
+use super::core::{Core, Corrupt, note};
 use super::layout::{LOST_SENDING, OVERWRITTEN, SENT, Units, WRITING_FROM, WRITING_TO};
 use super::position::{WAITS, add, distance, position};
-use super::record::{self, Slot, Span};
-use super::seam::Memory;
+use super::record::{self, Span};
+use super::seam::{Counters, Memory};
 use crate::sync::seam::Word;
+
+/// Where it is noted what is being written.
+const WRITING: (usize, usize) = (WRITING_FROM, WRITING_TO);
 
 /// What a sender knows of the ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Producer {
     /// Up to where it has written.
     tail: u32,
-    /// Up to where it has published.
-    published: u32,
+    /// How many units of that it has not published.
+    unpublished: u32,
     /// Up to where it last saw that was read. Never ahead of what the other side wrote, so there is at least the room
     /// that follows from it.
     head: u32,
@@ -30,6 +33,17 @@ pub(super) struct Producer {
     sent: u64,
     /// Records written since.
     written: u32,
+}
+
+/// What became of a record that was to be put in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Published,
+    /// It is published, but this is what the word was that said how much is: somebody waits, or wrote there.
+    /// [`judge`](Producer::judge) knows.
+    Look(u32),
+    /// It was not put there.
+    NotNow,
 }
 
 impl Producer {
@@ -40,9 +54,9 @@ impl Producer {
         core.used(head, tail)?;
         Ok(Self {
             tail,
-            published: tail,
+            unpublished: 0,
             head,
-            sent: core.memory.counter(SENT),
+            sent: core.memory.counters().get(SENT),
             written: 0,
         })
     }
@@ -51,20 +65,20 @@ impl Producer {
     /// and counted; what it had, is sent.
     pub(super) fn recover<M: Memory>(core: &Core<M>) {
         let memory = &core.memory;
-        let (sent, to) = (memory.counter(SENT), memory.counter(WRITING_TO));
+        let (sent, to) = (memory.counters().get(SENT), memory.counters().get(WRITING_TO));
         // So many, unless somebody wrote nonsense there.
         let writing = to.wrapping_sub(sent);
         if writing > u64::from(core.shape.count()) {
             return;
         }
         let tail = position(core.tail().load(Acquire));
-        if memory.counter(WRITING_FROM) == u64::from(tail) {
+        if memory.counters().get(WRITING_FROM) == u64::from(tail) {
             // Who dies over it counts too few, and nothing twice.
-            memory.set_counter(WRITING_TO, sent);
+            memory.counters().set(WRITING_TO, sent);
             compiler_fence(AcqRel);
             core.count(LOST_SENDING, writing);
         } else {
-            memory.set_counter(SENT, to);
+            memory.counters().set(SENT, to);
         }
     }
 
@@ -89,6 +103,12 @@ impl Producer {
         Ok(Some(Span { at, units, len }))
     }
 
+    /// Up to where it has published.
+    #[inline]
+    fn published(&self) -> u32 {
+        distance(self.unpublished, self.tail)
+    }
+
     /// Whether there are `units` units after the tail: nobody reads them, and nobody will.
     #[inline]
     fn make_room<M: Memory>(&mut self, core: &Core<M>, units: u32) -> Result<bool, Corrupt> {
@@ -103,7 +123,7 @@ impl Producer {
             return Ok(true);
         }
         // What was not published cannot be overwritten.
-        if !core.shape.overwrite || distance(self.published, self.tail) + units > count {
+        if !core.shape.overwrite || self.unpublished + units > count {
             return Ok(false);
         }
         self.drop_oldest(core, units)?;
@@ -123,7 +143,7 @@ impl Producer {
             if count - core.used(self.head, self.tail)? >= units {
                 return Ok(());
             }
-            let oldest = record::next(core, self.head, self.published)?;
+            let oldest = record::next(core, self.head, self.published())?;
             match core.head().compare_exchange(found, oldest.end(), AcqRel, Acquire) {
                 Ok(_) => {
                     self.head = oldest.end();
@@ -131,7 +151,7 @@ impl Producer {
                     core.count(OVERWRITTEN, 1);
                 }
                 Err(now) => {
-                    if distance(self.head, position(now)) > distance(self.head, self.published) {
+                    if distance(self.head, position(now)) > distance(self.head, self.published()) {
                         return Err(Corrupt("more was read than was written"));
                     }
                     found = now;
@@ -147,71 +167,51 @@ impl Producer {
     /// Notes that one record more is about to be written.
     #[inline]
     fn note<M: Memory>(&self, core: &Core<M>) {
-        self.note_from(
-            core,
-            self.published,
-            self.sent.wrapping_add(u64::from(self.written) + 1),
-        );
+        let total = self.sent.wrapping_add(u64::from(self.written) + 1);
+        note(&core.memory.counters(), WRITING, self.published(), total);
     }
 
-    /// So, too: from that position on, with so many in all.
+    /// Writes a record to a slot and publishes it, if there is a free one, and nothing was written that is not published:
+    /// that comes first.
     #[inline(always)]
-    fn note_from<M: Memory>(&self, core: &Core<M>, from: u32, total: u64) {
-        core.memory.set_counter(WRITING_FROM, u64::from(from));
-        // In this order, also for whoever looks after a death.
-        compiler_fence(AcqRel);
-        core.memory.set_counter(WRITING_TO, total);
-        compiler_fence(AcqRel);
-    }
-
-    /// Where a slot can be written now, if that is to be seen at once, and nothing was written that is not published. To be
-    /// published by [`publish_slot`](Self::publish_slot).
-    #[inline(always)]
-    pub(super) fn free_slot<M: Memory>(&self, core: &Core<M>) -> Option<Slot> {
-        let slot = Slot {
-            position: self.tail,
-            total: self.sent.wrapping_add(1),
-        };
-        // What could not be published is first.
-        let free = self.written == 0 && distance(self.head, slot.position) < core.shape.count();
-        free.then(|| {
-            self.note_from(core, slot.position, slot.total);
-            slot
-        })
-    }
-
-    /// Publishes the slot. Fails with what the position's word was, if that is not the position alone: somebody waits, or
-    /// wrote there; [`judge`](Self::judge) knows.
-    #[inline(always)]
-    pub(super) fn publish_slot<M: Memory>(&mut self, core: &Core<M>, slot: Slot) -> Result<(), u32> {
-        let after = add(slot.position, 1);
+    pub(super) fn put_slot<M: Memory>(&mut self, core: &Core<M>, bytes: &[u8]) -> Put {
+        let (at, total) = (self.tail, self.sent.wrapping_add(1));
+        if self.written > 0 || core.shape.is_full(distance(self.head, at)) {
+            return Put::NotNow;
+        }
+        let counters = core.memory.counters();
+        note(&counters, WRITING, at, total);
+        core.memory.write(core.shape.slot_offset(at, bytes.len()), bytes);
+        let after = add(at, 1);
         let old = core.tail().swap(after, AcqRel);
         compiler_fence(AcqRel);
-        core.memory.set_counter(SENT, slot.total);
-        (self.tail, self.published, self.sent) = (after, after, slot.total);
-        if old == slot.position { Ok(()) } else { Err(old) }
+        counters.set(SENT, total);
+        (self.tail, self.sent) = (after, total);
+        if old == at { Put::Published } else { Put::Look(old) }
     }
 
-    /// How many to wake of those who wait for records, after one slot was published and the word was `old`.
-    pub(super) fn judge(&self, old: u32) -> Result<u32, Corrupt> {
-        if add(position(old), 1) != self.published {
+    /// After a slot was published: whether `old` is what was published before, and that somebody waits.
+    pub(super) fn judge(&self, old: u32) -> Result<(), Corrupt> {
+        if add(position(old), 1) != self.tail {
             return Err(Corrupt("somebody else wrote"));
         }
-        Ok(1)
+        Ok(())
     }
 
     /// The record was written.
     #[inline]
     pub(super) fn wrote(&mut self, span: Span) {
-        self.tail = span.end();
+        let end = span.end();
+        self.unpublished += distance(self.tail, end);
+        self.tail = end;
         self.written += 1;
     }
 
     /// Forgets what was written and not published.
     pub(super) fn forget<M: Memory>(&mut self, core: &Core<M>) {
-        self.tail = self.published;
-        self.written = 0;
-        core.memory.set_counter(WRITING_TO, self.sent);
+        self.tail = self.published();
+        (self.unpublished, self.written) = (0, 0);
+        core.memory.counters().set(WRITING_TO, self.sent);
     }
 
     /// Publishes what was written. Returns how many of those who wait for records to wake.
@@ -224,9 +224,10 @@ impl Producer {
         let old = core.tail().swap(self.tail, AcqRel);
         compiler_fence(AcqRel);
         self.sent = self.sent.wrapping_add(u64::from(written));
-        core.memory.set_counter(SENT, self.sent);
+        core.memory.counters().set(SENT, self.sent);
         self.written = 0;
-        let published = std::mem::replace(&mut self.published, self.tail);
+        let published = self.published();
+        self.unpublished = 0;
         if position(old) != published {
             return Err(Corrupt("somebody else wrote"));
         }

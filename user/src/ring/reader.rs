@@ -5,7 +5,7 @@
 
 use std::mem::ManuallyDrop;
 
-use super::consumer::{ATTEMPTS, Consumer, Released};
+use super::consumer::{ATTEMPTS, Consumer, Released, Taken};
 use super::core::{Core, announce_others, enter, sleep, try_enter};
 #[cfg(feature = "tokio")]
 use super::core::{Corrupt, announce};
@@ -26,6 +26,8 @@ pub(super) struct Reader<M: Memory> {
     woken: bool,
     /// It has the lock, of those that many take.
     inside: bool,
+    /// Nobody else moves the position up to which it has read.
+    alone: bool,
 }
 
 impl<M: Memory> Reader<M> {
@@ -45,6 +47,7 @@ impl<M: Memory> Reader<M> {
             }
         };
         Ok(Some(Self {
+            alone: !core.shape.many_receivers && !core.shape.overwrite,
             core,
             consumer,
             token,
@@ -127,37 +130,29 @@ impl<M: Memory> Reader<M> {
         self.pass_on()
     }
 
-    /// Receives one record out of a slot, if nothing stands in the way; else returns `None`, and [`recv`](Self::recv) is
-    /// to be asked. It does what that would do, in a few instructions.
+    /// Receives one record out of a slot, if nothing stands in the way; else returns `false`, and
+    /// [`recv_to`](Self::recv_to) is to be asked. It does what that would do, in a few instructions.
     #[inline(always)]
-    pub(super) fn recv_slot<R>(
-        &mut self,
-        new: impl Fn(usize) -> R,
-        bytes: impl Fn(&mut R) -> &mut [u8],
-    ) -> Result<Option<R>, Failure<M::Error>> {
-        if self.core.shape.many_receivers || self.core.shape.overwrite {
-            return Ok(None);
+    pub(super) fn recv_slot(&mut self, to: &mut [u8]) -> Result<bool, Failure<M::Error>> {
+        if !self.alone {
+            return Ok(false);
         }
-        let Some(slot) = self.consumer.next_slot(&self.core) else {
-            return Ok(None);
-        };
-        let at = self.core.shape.offset(slot.position);
-        let mut record = new(0);
-        self.core.memory.read(at, bytes(&mut record));
-        if let Err(old) = self.consumer.release_slot(&self.core, slot) {
-            self.slot_released(old)?;
+        match self.consumer.take_slot(&self.core, to) {
+            Taken::Yours => Ok(true),
+            Taken::Look(old) => self.slot_released(old).map(|()| true),
+            Taken::NotNow => Ok(false),
         }
-        Ok(Some(record))
     }
 
     #[cold]
     fn slot_released(&mut self, old: u32) -> Result<(), Failure<M::Error>> {
-        let wakes = self.core.wakes_for_room(self.consumer.judge(old)?);
+        self.consumer.judge(old)?;
+        let wakes = self.core.wakes_for_room(1);
         self.core.head().wake(wakes).map_err(Failure::Call)?;
         Ok(())
     }
 
-    /// Receives one record: `copy` is told how many bytes it has, and makes what they are copied to.
+    /// Receives one record: `new` is told how many bytes it has, and makes what they are copied to.
     #[inline(never)]
     pub(super) fn recv<R>(
         &mut self,
@@ -165,9 +160,24 @@ impl<M: Memory> Reader<M> {
         new: impl Fn(usize) -> R,
         bytes: impl Fn(&mut R) -> &mut [u8],
     ) -> Result<R, Failure<M::Error>> {
+        self.recv_by(deadline, |this, span| this.copy(span, &new, &bytes))
+    }
+
+    /// Receives one record of a ring of slots, which has as many bytes as `to`.
+    #[inline(never)]
+    pub(super) fn recv_to(&mut self, to: &mut [u8], deadline: Deadline) -> Result<(), Failure<M::Error>> {
+        self.recv_by(deadline, |this, span| this.copy_to(span, to))
+    }
+
+    #[inline]
+    fn recv_by<R>(
+        &mut self,
+        deadline: Deadline,
+        mut copy: impl FnMut(&mut Self, Span) -> R,
+    ) -> Result<R, Failure<M::Error>> {
         for attempt in 1_u64.. {
             let span = self.begin(deadline)?;
-            let record = self.copy(span, &new, &bytes);
+            let record = copy(self, span);
             if self.end()? {
                 return Ok(record);
             }
@@ -263,11 +273,14 @@ impl<M: Memory> Reader<M> {
     #[inline]
     fn copy<R>(&mut self, span: Span, new: impl Fn(usize) -> R, bytes: impl Fn(&mut R) -> &mut [u8]) -> R {
         let mut record = new(span.len as usize);
-        self.core
-            .memory
-            .read(span.bytes_at(&self.core), bytes(&mut record));
-        self.read(span);
+        self.copy_to(span, bytes(&mut record));
         record
+    }
+
+    #[inline]
+    fn copy_to(&mut self, span: Span, to: &mut [u8]) {
+        self.core.memory.read(span.bytes_at(&self.core), to);
+        self.read(span);
     }
 
     #[inline]

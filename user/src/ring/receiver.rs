@@ -75,9 +75,12 @@ impl<K: Kind> Receiver<K> {
     #[inline]
     pub fn recv_until(&mut self, deadline: Deadline) -> Result<K::Received, RingError> {
         if K::SLOTS {
-            if let Some(value) = self.reader.recv_slot(K::zeroed, K::bytes_mut)? {
-                return Ok(value);
+            let mut value = K::zeroed(0);
+            let bytes = K::bytes_mut(&mut value);
+            if !self.reader.recv_slot(bytes)? {
+                self.reader.recv_to(bytes, deadline)?;
             }
+            return Ok(value);
         }
         Ok(self.reader.recv(deadline, K::zeroed, K::bytes_mut)?)
     }

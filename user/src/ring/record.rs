@@ -34,14 +34,6 @@ pub(super) fn units_of(units: Units, len: u32) -> u32 {
     }
 }
 
-/// A slot that is written or read by itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
-    pub(super) position: u32,
-    /// How many records there will have been with this one.
-    pub(super) total: u64,
-}
-
 /// A record in a ring.
 ///
 /// # Invariant

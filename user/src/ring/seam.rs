@@ -5,6 +5,13 @@
 
 use crate::sync::seam::Word;
 
+/// The counters of a ring. Only who has the role or the lock of a side writes those of that side, so they order nothing.
+pub(crate) trait Counters {
+    /// The counter at this offset, one of `layout`'s.
+    fn get(&self, at: usize) -> u64;
+    fn set(&self, at: usize, value: u64);
+}
+
 /// The memory of a ring. Others change it at any time, to anything.
 pub(crate) trait Memory {
     /// Why a call to the kernel failed.
@@ -14,13 +21,14 @@ pub(crate) trait Memory {
     where
         Self: 'a;
 
+    type Counters<'a>: Counters
+    where
+        Self: 'a;
+
     /// The word at this offset, one of `layout`'s.
     fn word(&self, at: usize) -> Self::Word<'_>;
 
-    /// The counter at this offset, one of `layout`'s. Only who has the role or the lock of its side writes it, so it
-    /// orders nothing.
-    fn counter(&self, at: usize) -> u64;
-    fn set_counter(&self, at: usize, value: u64);
+    fn counters(&self) -> Self::Counters<'_>;
 
     /// The eight bytes at `at`, a multiple of 8, counted from the first unit. This and what follows order nothing.
     fn cell(&self, at: usize) -> u64;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Acquire;
 use super::core::Core;
 use super::layout::{LOST_RECEIVING, LOST_SENDING, OVERWRITTEN, RECEIVED, SENT};
 use super::position::{distance, position};
-use super::seam::Memory;
+use super::seam::{Counters, Memory};
 use crate::sync::seam::Word;
 
 /// What a ring tells of itself. The figures are read one after the other while others change them; when nobody does,
@@ -45,7 +45,7 @@ impl Stats {
         let head = position(core.head().load(Acquire));
         let tail = position(core.tail().load(Acquire));
         let used = distance(head, tail).min(core.shape.count());
-        let counter = |at| core.memory.counter(at);
+        let counter = |at| core.memory.counters().get(at);
         Self {
             sent: counter(SENT),
             received: counter(RECEIVED),

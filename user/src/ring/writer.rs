@@ -8,7 +8,7 @@ use super::core::{Core, announce_others, enter, sleep, try_enter};
 use super::core::{Corrupt, announce};
 use super::failure::Failure;
 use super::layout::WRITERS;
-use super::producer::Producer;
+use super::producer::{Producer, Put};
 use super::record::Span;
 use super::seam::Memory;
 use crate::deadline::Deadline;
@@ -157,20 +157,17 @@ impl<M: Memory> Writer<M> {
         if self.core.shape.many_senders {
             return Ok(false);
         }
-        let Some(slot) = self.producer.free_slot(&self.core) else {
-            return Ok(false);
-        };
-        let at = self.core.shape.offset(slot.position);
-        self.core.memory.write(at, bytes);
-        match self.producer.publish_slot(&self.core, slot) {
-            Ok(()) => Ok(true),
-            Err(old) => self.slot_published(old).map(|()| true),
+        match self.producer.put_slot(&self.core, bytes) {
+            Put::Published => Ok(true),
+            Put::Look(old) => self.slot_published(old).map(|()| true),
+            Put::NotNow => Ok(false),
         }
     }
 
     #[cold]
     fn slot_published(&mut self, old: u32) -> Result<(), Failure<M::Error>> {
-        self.to_wake = self.producer.judge(old)?;
+        self.producer.judge(old)?;
+        self.to_wake = 1;
         self.wake()
     }
 

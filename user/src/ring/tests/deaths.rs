@@ -9,7 +9,7 @@ use crate::ring::failure::Failure;
 use crate::ring::layout::{READERS, Shape, WRITERS};
 use crate::ring::producer::Producer;
 use crate::ring::reader::Reader;
-use crate::ring::seam::Memory;
+use crate::ring::seam::{Counters, Memory};
 use crate::ring::stats::Stats;
 use crate::ring::writer::Writer;
 
@@ -121,7 +121,7 @@ fn who_dies_once_it_has_published_has_sent() {
     producer.wrote(span);
     producer.publish(&core).unwrap();
     // As if it had died before it counted.
-    core.memory.set_counter(crate::ring::layout::SENT, 0);
+    core.memory.counters().set(crate::ring::layout::SENT, 0);
     Producer::recover(&core);
     assert_eq!(stats(&heap, shape), (1, 0, 0, 0));
     Producer::recover(&core);
@@ -157,7 +157,7 @@ fn who_dies_once_it_has_given_the_room_back_takes_the_record_along() {
     let span = consumer.next(&core).unwrap().unwrap();
     consumer.read(span);
     let _ = consumer.release(&core).unwrap();
-    core.memory.set_counter(crate::ring::layout::RECEIVED, 0);
+    core.memory.counters().set(crate::ring::layout::RECEIVED, 0);
     Consumer::recover(&core);
     Consumer::recover(&core);
     assert_eq!(stats(&heap, shape), (1, 1, 0, 1));

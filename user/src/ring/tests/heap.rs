@@ -14,7 +14,7 @@ use crate::ring::layout::{Shape, UNITS};
 use crate::ring::placed::{copy_in, copy_out};
 use crate::ring::reader::Reader;
 use crate::ring::record::UNIT;
-use crate::ring::seam::Memory;
+use crate::ring::seam::{Counters, Memory};
 use crate::ring::writer::Writer;
 use crate::sync::seam::Word;
 use crate::uapi::{WORD_OWNER_DIED, WORD_TOKEN, WORD_WAITERS};
@@ -105,20 +105,14 @@ pub(super) struct HeapWord<'a>(&'a AtomicU32, &'a AtomicU32);
 impl Memory for Heap {
     type Error = Infallible;
     type Word<'a> = HeapWord<'a>;
+    type Counters<'a> = &'a Self;
 
     fn word(&self, at: usize) -> HeapWord<'_> {
         HeapWord(&self.0.words[at / 4], &self.0.wakes)
     }
 
-    fn counter(&self, at: usize) -> u64 {
-        self.0.counters[at / 8].load(Relaxed)
-    }
-
-    fn set_counter(&self, at: usize, value: u64) {
-        let left = |left: u32| left.checked_sub(1);
-        if self.0.left.fetch_update(SeqCst, SeqCst, left).is_ok() {
-            self.0.counters[at / 8].store(value, Relaxed);
-        }
+    fn counters(&self) -> &Self {
+        self
     }
 
     fn cell(&self, at: usize) -> u64 {
@@ -135,6 +129,19 @@ impl Memory for Heap {
 
     fn write(&self, at: usize, from: &[u8]) {
         copy_in(from, &self.0.cells[at / UNIT..][..from.len().div_ceil(UNIT)]);
+    }
+}
+
+impl Counters for &Heap {
+    fn get(&self, at: usize) -> u64 {
+        self.0.counters[at / 8].load(Relaxed)
+    }
+
+    fn set(&self, at: usize, value: u64) {
+        let left = |left: u32| left.checked_sub(1);
+        if self.0.left.fetch_update(SeqCst, SeqCst, left).is_ok() {
+            self.0.counters[at / 8].store(value, Relaxed);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::ring::failure::Failure;
 use crate::ring::layout::{HEAD, READERS, Shape, TAIL, UNITS, WRITERS};
 use crate::ring::reader::Reader;
 use crate::ring::record::{WRAPS, header};
-use crate::ring::seam::Memory;
+use crate::ring::seam::{Counters, Memory};
 use crate::ring::stats::Stats;
 use crate::ring::writer::Writer;
 
@@ -45,7 +45,7 @@ fn meddling() -> impl Strategy<Value = Meddling> {
 fn meddle(heap: &Heap, shape: &Shape, meddling: &Meddling) {
     match *meddling {
         Meddling::Word(at, value) => heap.set_word(at, value),
-        Meddling::Counter(at, value) => heap.set_counter(at, value),
+        Meddling::Counter(at, value) => heap.counters().set(at, value),
         Meddling::Cell(at, value) => heap.set_cell(at % (shape.bytes() / 8) * 8, value),
     }
 }

@@ -15,7 +15,7 @@ use crate::ring::failure::Failure;
 use crate::ring::layout::{HEAD, READERS, Shape, TAIL, UNITS, WRITERS};
 use crate::ring::reader::Reader;
 use crate::ring::record::UNIT;
-use crate::ring::seam::Memory;
+use crate::ring::seam::{Counters, Memory};
 use crate::ring::stats::Stats;
 use crate::ring::writer::Writer;
 use crate::sync::models::{Kernel, ModelWord, Process, check, check_deaths, spawn};
@@ -90,17 +90,14 @@ struct Seen {
 impl Memory for Seen {
     type Error = ();
     type Word<'a> = ModelWord;
+    type Counters<'a> = &'a Self;
 
     fn word(&self, at: usize) -> ModelWord {
         self.process.word(index(at))
     }
 
-    fn counter(&self, at: usize) -> u64 {
-        self.ring.counters[at / 8].load(SeqCst)
-    }
-
-    fn set_counter(&self, at: usize, value: u64) {
-        self.ring.counters[at / 8].store(value, SeqCst);
+    fn counters(&self) -> &Self {
+        self
     }
 
     fn cell(&self, at: usize) -> u64 {
@@ -121,6 +118,16 @@ impl Memory for Seen {
         for (from, at) in from.chunks_exact(UNIT).zip((at..).step_by(UNIT)) {
             self.set_cell(at, u64::from_ne_bytes(from.try_into().unwrap()));
         }
+    }
+}
+
+impl Counters for &Seen {
+    fn get(&self, at: usize) -> u64 {
+        self.ring.counters[at / 8].load(SeqCst)
+    }
+
+    fn set(&self, at: usize, value: u64) {
+        self.ring.counters[at / 8].store(value, SeqCst);
     }
 }
 
