@@ -219,11 +219,18 @@ impl Handle {
     }
 
     /// Sees to it that what the current process begins will be dropped when it exits.
-    pub(crate) fn watch_current_process(this: ArcBorrow<'_, Self>) -> Result {
+    #[inline]
+    pub(crate) fn watch_current_process(this: ArcBorrow<'_, Self>) -> Result<ProcessKey> {
         let process = ProcessKey::current();
-        if this.watched.load(Relaxed) == process.bits() {
-            return Ok(());
+        if this.watched.load(Relaxed) != process.bits() {
+            Self::watch(this, process)?;
         }
+        Ok(process)
+    }
+
+    /// `process` is the current one.
+    #[cold]
+    fn watch(this: ArcBorrow<'_, Self>, process: ProcessKey) -> Result {
         let mut inner = this.inner.lock();
         if !inner.watches.iter().any(|watch| watch.process() == process) {
             let watch = ExitWatch::current(this.into(), this.device.exits.clone())?;

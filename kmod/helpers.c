@@ -20,6 +20,7 @@
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/time_namespace.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -51,6 +52,69 @@ u32 shmdev_current_priority(void);
 u32 shmdev_current_priority(void)
 {
 	return clamp(READ_ONCE(current->normal_prio) + 1, 0, MAX_RT_PRIO + 1);
+}
+
+/* User memory */
+
+/* How many is known here, so that there is one short check and no loop. */
+static __always_inline bool get_words(u64 *to, const u64 __user *from, unsigned int count)
+{
+	if (!user_read_access_begin(from, count * sizeof(*from)))
+		return false;
+	unsafe_get_user(to[0], from, fault);
+	unsafe_get_user(to[1], from + 1, fault);
+	if (count > 2)
+		unsafe_get_user(to[2], from + 2, fault);
+	if (count > 3)
+		unsafe_get_user(to[3], from + 3, fault);
+	if (count > 4)
+		unsafe_get_user(to[4], from + 4, fault);
+	if (count > 5)
+		unsafe_get_user(to[5], from + 5, fault);
+	user_read_access_end();
+	return true;
+fault:
+	user_read_access_end();
+	return false;
+}
+
+bool shmdev_get_2_words(u64 *to, unsigned long from);
+bool shmdev_get_2_words(u64 *to, unsigned long from)
+{
+	return get_words(to, (const u64 __user *)from, 2);
+}
+
+bool shmdev_get_3_words(u64 *to, unsigned long from);
+bool shmdev_get_3_words(u64 *to, unsigned long from)
+{
+	return get_words(to, (const u64 __user *)from, 3);
+}
+
+bool shmdev_get_5_words(u64 *to, unsigned long from);
+bool shmdev_get_5_words(u64 *to, unsigned long from)
+{
+	return get_words(to, (const u64 __user *)from, 5);
+}
+
+bool shmdev_get_6_words(u64 *to, unsigned long from);
+bool shmdev_get_6_words(u64 *to, unsigned long from)
+{
+	return get_words(to, (const u64 __user *)from, 6);
+}
+
+bool shmdev_put_word(unsigned long to, u64 word);
+bool shmdev_put_word(unsigned long to, u64 word)
+{
+	u64 __user *user = (u64 __user *)to;
+
+	if (!user_write_access_begin(user, sizeof(*user)))
+		return false;
+	unsafe_put_user(word, user, fault);
+	user_write_access_end();
+	return true;
+fault:
+	user_write_access_end();
+	return false;
 }
 
 /* Pages: allocated here, so that memory allocation profiling names this module. */

@@ -14,7 +14,8 @@ use crate::{
         miscdev::Siblings,
         pages::MapMode,
         parameters::Limits,
-        park::Deadline, //
+        park::Deadline,
+        user, //
     },
     name::Name,
     namespace::{
@@ -30,6 +31,7 @@ use crate::{
     target::Selector,
     uapi, //
 };
+use core::mem::MaybeUninit;
 use kernel::{
     ffi::c_int,
     page::PAGE_SIZE,
@@ -68,9 +70,19 @@ impl Argument {
         self.slice::<T>().writer().write(value)
     }
 
-    /// Writes a field that lies so many bytes from the start.
-    fn write_field<T: AsBytes>(self, offset: usize, value: &T) -> Result {
-        Self(self.0.wrapping_add(offset)).write(value)
+    /// What lies so many bytes from the start.
+    fn field(self, offset: usize) -> Self {
+        Self(self.0.wrapping_add(offset))
+    }
+
+    /// As [`read`](Self::read), for what is called most often.
+    fn read_words<T: FromBytes>(self, place: &mut MaybeUninit<T>) -> Result<&T> {
+        user::read(self.0, place)
+    }
+
+    /// So, too, as [`write`](Self::write).
+    fn write_word(self, word: u64) -> Result {
+        user::write(self.0, word)
     }
 }
 
@@ -98,8 +110,10 @@ fn dispatch_others(
     argument: Argument,
 ) -> Result<c_int> {
     let done = match command {
-        uapi::IOC_WAIT => words::wait(&handle, &argument.read()?),
-        uapi::IOC_WAKE_WAIT => words::wake_wait(&handle, &argument.read()?),
+        uapi::IOC_WAIT => words::wait(&handle, argument.read_words(&mut MaybeUninit::uninit())?),
+        uapi::IOC_WAKE_WAIT => {
+            words::wake_wait(&handle, argument.read_words(&mut MaybeUninit::uninit())?)
+        }
         uapi::IOC_WAITV => return words::waitv(&handle, argument),
         uapi::IOC_REQUEUE => return words::requeue(&handle, &argument.read()?),
         uapi::IOC_ROBUST_ADD => words::robust_add(handle, &argument.read()?),

@@ -61,9 +61,10 @@ pub(crate) struct Requester {
 }
 
 impl Requester {
-    fn current() -> Self {
+    /// `key` is that of the current process, which is watched.
+    pub(crate) fn current(key: ProcessKey) -> Self {
         Self {
-            key: ProcessKey::current(),
+            key,
             pid: current_global_number(),
         }
     }
@@ -106,28 +107,20 @@ impl RangeLocks {
         })
     }
 
-    /// Holds a range for the current process, through the handle whose token is `owner`; without a
-    /// deadline, only if it need not wait.
+    /// Holds a range for the current process; without a deadline, only if it need not wait.
     ///
     /// Fails with `EDEADLK`, `ENOLCK`, `ENOMEM`; when it would have to wait with `EAGAIN`, and when
     /// it did with `ETIMEDOUT` or `ERESTARTSYS`.
     pub(crate) fn begin(
         &self,
-        owner: u32,
-        range: Range,
-        access: Access,
+        request: Request<Requester>,
         deadline: Option<Deadline>,
         limit: u32,
     ) -> Result<Granted> {
-        let request = Request {
-            owner,
-            process: Requester::current(),
-            range,
-            access,
-        };
         let result = self.begin_request(request, deadline, limit);
         let outcome = result.as_ref().map(drop).map_err(|&error| error);
-        let write = access == Access::Write;
+        let Request { owner, range, .. } = request;
+        let write = request.access == Access::Write;
         trace::lock(self.segment, owner, range.start, range.end, write, outcome);
         result
     }
@@ -139,16 +132,29 @@ impl RangeLocks {
         limit: u32,
     ) -> Result<Granted> {
         let now = clock::ticks();
-        let outcome = self.table.lock().begin(request, None, limit, now)?;
-        if let Outcome::Granted(granted) = outcome {
-            return Ok(granted);
+        match self.table.lock().begin(request, None, limit, now) {
+            Outcome::Granted(granted) => return Ok(granted),
+            Outcome::Refused(refusal) => return Err(refusal.into()),
+            Outcome::Waits(_) | Outcome::WouldWait => (),
         }
+        self.begin_or_wait(request, deadline, limit, now)
+    }
+
+    #[cold]
+    fn begin_or_wait(
+        &self,
+        request: Request<Requester>,
+        deadline: Option<Deadline>,
+        limit: u32,
+        now: u64,
+    ) -> Result<Granted> {
         let deadline = deadline.ok_or(EAGAIN)?;
         let sleeper = Arc::new(Sleeper::current(), GFP_MAY_FAIL)?;
         let waker = Some(sleeper.clone());
-        let outcome = self.table.lock().begin(request, waker, limit, now)?;
+        let outcome = self.table.lock().begin(request, waker, limit, now);
         match outcome {
             Outcome::Granted(granted) => Ok(granted),
+            Outcome::Refused(refusal) => Err(refusal.into()),
             Outcome::Waits(id) => self.wait(&sleeper, id, deadline),
             // There is a waker.
             Outcome::WouldWait => Err(EAGAIN),
@@ -173,10 +179,10 @@ impl RangeLocks {
         }
     }
 
-    /// Takes back a range that was just granted to `owner`, as if it never was.
-    pub(crate) fn withdraw(&self, owner: u32, range: Range, access: Access, granted: Granted) {
+    /// Takes back a request that was just granted, as if it never was.
+    pub(crate) fn withdraw(&self, request: Request<Requester>, granted: Granted) {
         self.table.lock().withdraw(granted.id);
-        self.trace_unlock(owner, range, access);
+        self.trace_unlock(request.owner, request.range, request.access);
     }
 
     /// Gives a range back. Returns whether `owner` held it.

@@ -8,13 +8,18 @@ use super::{
 };
 use crate::{
     handle::Handle,
+    range_locks::Requester,
     sync::ranges::{
         Access,
-        Range, //
+        Range,
+        Request, //
     },
     uapi, //
 };
-use core::mem::offset_of;
+use core::mem::{
+    offset_of,
+    MaybeUninit, //
+};
 use kernel::{
     ffi::c_int,
     prelude::*,
@@ -23,7 +28,8 @@ use kernel::{
 
 #[inline(never)]
 pub(super) fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result<c_int> {
-    let arg: uapi::SyncRange = argument.read()?;
+    let mut place = MaybeUninit::uninit();
+    let arg: &uapi::SyncRange = argument.read_words(&mut place)?;
     let access = match arg.access {
         uapi::ACCESS_READ => Access::Read,
         uapi::ACCESS_WRITE => Access::Write,
@@ -33,8 +39,8 @@ pub(super) fn sync(handle: ArcBorrow<'_, Handle>, argument: Argument) -> Result<
         return Err(EINVAL);
     }
     match arg.op {
-        uapi::SYNC_BEGIN => sync_begin(handle, access, &arg, argument)?,
-        uapi::SYNC_END => sync_end(&handle, access, &arg, argument)?,
+        uapi::SYNC_BEGIN => sync_begin(handle, access, arg, argument)?,
+        uapi::SYNC_END => sync_end(&handle, access, arg, argument)?,
         _ => return Err(EINVAL),
     }
     Ok(0)
@@ -52,46 +58,57 @@ fn sync_begin(
         uapi::DEADLINE_NOW => None,
         ns => Some(deadline(ns)?),
     };
-    let reaches = || handle.reach.allows(arg.access, range.start, range.end);
-    if !reaches() {
-        return Err(EACCES);
-    }
-    Handle::watch_current_process(handle)?;
+    check_reach(&handle, arg.access, range)?;
+    let request = Request {
+        owner: handle.token.get(),
+        process: Requester::current(Handle::watch_current_process(handle)?),
+        range,
+        access,
+    };
     let limit = handle.device.max_ranges;
-    let owner = handle.token.get();
-    let granted = segment
-        .locks()
-        .begin(owner, range, access, deadline, limit)?;
+    let granted = segment.locks().begin(request, deadline, limit)?;
     let generation = segment.generation();
     let status = if granted.owner_died {
         uapi::STATUS_OWNER_DIED
     } else {
         0
     };
-    // It may have been narrowed while this waited.
-    let result = if reaches() {
-        return_sync(argument, arg, generation, status)
-    } else {
-        Err(EACCES)
-    };
+    let mut result = return_sync(argument, arg, generation, status);
+    if granted.waited {
+        // It may have been narrowed meanwhile.
+        result = result.and_then(|()| check_reach(&handle, arg.access, range));
+    }
     if let Err(error) = result {
-        segment.locks().withdraw(owner, range, access, granted);
+        segment.locks().withdraw(request, granted);
         return Err(error);
     }
     handle.seen.set(generation);
     Ok(())
 }
 
+fn check_reach(handle: &Handle, access: u32, range: Range) -> Result {
+    if handle.reach.allows(access, range.start, range.end) {
+        Ok(())
+    } else {
+        Err(EACCES)
+    }
+}
+
 /// Writes what [`uapi::SyncRange`] returns, as far as it is not there already.
+#[inline(always)]
 fn return_sync(
     argument: Argument,
     taken: &uapi::SyncRange,
     generation: u64,
     status: u32,
 ) -> Result {
-    argument.write_field(offset_of!(uapi::SyncRange, generation), &generation)?;
+    argument
+        .field(offset_of!(uapi::SyncRange, generation))
+        .write_word(generation)?;
     if status != taken.status {
-        argument.write_field(offset_of!(uapi::SyncRange, status), &status)?;
+        argument
+            .field(offset_of!(uapi::SyncRange, status))
+            .write(&status)?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::{
     segment::Segment,
     uapi, //
 };
+use core::mem::MaybeUninit;
 use kernel::{
     ffi::c_int,
     prelude::*,
@@ -96,8 +97,9 @@ pub(super) fn waitv(handle: &Handle, argument: Argument) -> Result<c_int> {
 
 #[inline(never)]
 pub(super) fn wake(handle: &Handle, argument: Argument) -> Result<c_int> {
-    let arg: uapi::Wake = argument.read()?;
-    let segment = check_wake(handle, &arg)?;
+    let mut place = MaybeUninit::uninit();
+    let arg: &uapi::Wake = argument.read_words(&mut place)?;
+    let segment = check_wake(handle, arg)?;
     let woken = handle.device.words.wake(segment, arg.offset, arg.count);
     Ok(c_int::try_from(woken)?)
 }

@@ -49,6 +49,11 @@ unsafe extern "C" {
     ) -> c_ulong;
     pub(super) fn shmdev_read_implies_exec() -> bool;
     pub(super) fn shmdev_iocb_append(iocb: *const bindings::kiocb) -> bool;
+    pub(super) fn shmdev_get_2_words(to: *mut u64, from: usize) -> bool;
+    pub(super) fn shmdev_get_3_words(to: *mut u64, from: usize) -> bool;
+    pub(super) fn shmdev_get_5_words(to: *mut u64, from: usize) -> bool;
+    pub(super) fn shmdev_get_6_words(to: *mut u64, from: usize) -> bool;
+    pub(super) fn shmdev_put_word(to: usize, word: u64) -> bool;
     pub(super) fn shmdev_smp_mb();
     pub(super) fn shmdev_has_sleeper(queue: *mut bindings::wait_queue_head) -> bool;
     pub(super) fn shmdev_random() -> u64;

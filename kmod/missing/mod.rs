@@ -30,4 +30,5 @@ pub(crate) mod queue;
 pub(crate) mod random;
 pub(crate) mod token;
 pub(crate) mod trace;
+pub(crate) mod user;
 pub(crate) mod vma;

@@ -29,6 +29,11 @@ impl Marks {
         Ok(())
     }
 
+    /// Whether no byte is marked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a byte of the range is marked.
     pub(crate) fn any(&self, range: Range) -> bool {
         self.0.iter().any(|mark| mark.overlaps(range))
@@ -46,6 +51,7 @@ impl Marks {
     }
 
     /// Unmarks the bytes of a range.
+    #[inline(never)]
     pub(crate) fn remove(&mut self, range: Range) {
         let mut tail = None;
         for mark in self.0.as_mut_slice() {

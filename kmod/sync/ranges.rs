@@ -103,6 +103,8 @@ pub(crate) struct Granted {
     pub(crate) id: RequestId,
     /// Somebody died writing bytes of the range, and no write of them was completed since.
     pub(crate) owner_died: bool,
+    /// Not at once.
+    pub(crate) waited: bool,
 }
 
 /// What became of a request.
@@ -113,6 +115,8 @@ pub(crate) enum Outcome {
     Waits(RequestId),
     /// It would have to wait, but has no waker. Nothing was changed.
     WouldWait,
+    /// Nothing was changed.
+    Refused(Refusal),
 }
 
 /// Why a request was refused.
@@ -154,19 +158,20 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
     }
 
     /// Asks for a range, at the time `now`, on behalf of an owner that may have `limit` requests.
+    #[inline(always)]
     pub(crate) fn begin(
         &mut self,
         request: Request<P>,
         waker: Option<W>,
         limit: u32,
         now: u64,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Outcome {
         let mut own = 0_u32;
         let mut blockers = 0_usize;
         for entry in self.entries.iter() {
             if entry.request.owner == request.owner {
                 if entry.request.range.overlaps(request.range) {
-                    return Err(Refusal::OwnRange);
+                    return Outcome::Refused(Refusal::OwnRange);
                 }
                 own = own.saturating_add(1);
             } else if entry.request.conflicts(&request) {
@@ -174,13 +179,13 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
             }
         }
         if own >= limit || self.entries.len() >= TABLE_MAX as usize {
-            return Err(Refusal::TooMany);
+            return Outcome::Refused(Refusal::TooMany);
         }
         if blockers > 0 && waker.is_none() {
-            return Ok(Outcome::WouldWait);
+            return Outcome::WouldWait;
         }
-        if request.access == Access::Write {
-            self.marks.reserve().map_err(|_| Refusal::NoMemory)?;
+        if request.access == Access::Write && self.marks.reserve().is_err() {
+            return Outcome::Refused(Refusal::NoMemory);
         }
         let id = self.next_id;
         let entry = Entry {
@@ -190,21 +195,30 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
             waker,
             since: now,
         };
-        self.entries
-            .push(entry, GFP_KERNEL_ACCOUNT)
-            .map_err(|_| Refusal::NoMemory)?;
+        if self.reserve_entry().is_err() || self.entries.push_within_capacity(entry).is_err() {
+            return Outcome::Refused(Refusal::NoMemory);
+        }
         self.next_id = self.next_id.wrapping_add(1);
-        Ok(if blockers == 0 {
-            Outcome::Granted(self.granted(id, request.range))
+        if blockers == 0 {
+            Outcome::Granted(self.granted(id, request.range, false))
         } else {
             Outcome::Waits(RequestId(id))
-        })
+        }
     }
 
-    fn granted(&self, id: u64, range: Range) -> Granted {
+    #[inline]
+    fn reserve_entry(&mut self) -> Result {
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(())
+    }
+
+    fn granted(&self, id: u64, range: Range, waited: bool) -> Granted {
         Granted {
             id: RequestId(id),
             owner_died: self.marks.any(range),
+            waited,
         }
     }
 
@@ -217,7 +231,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
             entry.waker = None;
             entry.since = now;
             let range = entry.request.range;
-            return Some(self.granted(id.0, range));
+            return Some(self.granted(id.0, range, true));
         }
         self.remove(index);
         None
@@ -243,7 +257,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         let Some(index) = self.index(held) else {
             return false;
         };
-        if access == Access::Write {
+        if access == Access::Write && !self.marks.is_empty() {
             self.marks.remove(range);
         }
         self.remove(index);
@@ -322,15 +336,20 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
     }
 
     /// Removes an entry, grants what nothing else blocks, and wakes whoever waits for that.
+    #[inline(always)]
     fn remove(&mut self, index: usize) {
-        // Mostly it is the last.
-        let last = index.checked_add(1) == Some(self.entries.len());
-        let gone = if last {
-            self.entries.pop()
+        // Mostly it is the last, which blocks nothing.
+        if index.checked_add(1) == Some(self.entries.len()) {
+            self.entries.truncate(index);
+            self.forget_spare_memory();
         } else {
-            self.entries.remove(index).ok()
-        };
-        let Some(gone) = gone else {
+            self.remove_earlier(index);
+        }
+    }
+
+    #[inline(never)]
+    fn remove_earlier(&mut self, index: usize) {
+        let Ok(gone) = self.entries.remove(index) else {
             return;
         };
         for entry in self.entries.iter_mut().skip(index) {

@@ -53,6 +53,7 @@ impl Deadline {
     /// As the ABI writes it.
     ///
     /// `At` never becomes `DEADLINE_NOW`, whatever the time: it fails with `ETIMEDOUT`, not `EAGAIN`.
+    #[inline]
     pub(crate) fn to_ns(self) -> u64 {
         match self {
             Self::Now => DEADLINE_NOW,

@@ -156,17 +156,17 @@ impl Segment {
         }
     }
 
+    #[inline]
     fn begin_once(&self, range: HeldRange, deadline: Deadline) -> Result<SyncGuard<'_>, BeginError> {
         let mut request = range.request(SYNC_BEGIN, deadline.to_ns());
-        match sys::sync(self.as_fd(), &mut request) {
-            Ok(()) => Ok(SyncGuard {
-                segment: self,
-                range,
-                generation: request.generation,
-                owner_died: request.status & STATUS_OWNER_DIED != 0,
-            }),
-            Err(error) => Err(BeginError::new(format_args!("lock {range}"), error)),
-        }
+        sys::sync(self.as_fd(), &mut request)
+            .map_err(|error| BeginError::new(format_args!("lock {range}"), error))?;
+        Ok(SyncGuard {
+            segment: self,
+            range,
+            generation: request.generation,
+            owner_died: request.status & STATUS_OWNER_DIED != 0,
+        })
     }
 
     fn resolve(&self, range: impl RangeBounds<u64>, access: Access) -> Result<HeldRange, BeginError> {

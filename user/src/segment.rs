@@ -354,6 +354,7 @@ impl TryFrom<OwnedFd> for Segment {
 }
 
 impl AsFd for Segment {
+    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
     }

@@ -109,6 +109,7 @@ pub(crate) fn stat(fd: BorrowedFd<'_>, target: Target) -> io::Result<Stat> {
 }
 
 /// `SYNC`. The results are in `range` when it succeeds.
+#[inline]
 pub(crate) fn sync(fd: BorrowedFd<'_>, range: &mut SyncRange) -> io::Result<()> {
     // SAFETY: `range` is what this opcode reads and writes, and nobody else has it.
     unsafe { raw::sync(fd.as_raw_fd(), range) }

@@ -69,8 +69,10 @@ impl<T> KVec<T> {
         Ok(())
     }
 
-    pub fn push(&mut self, value: T, _: Flags) -> std::result::Result<(), AllocError> {
-        allocate()?;
+    pub fn push_within_capacity(&mut self, value: T) -> std::result::Result<(), T> {
+        if self.0.len() == self.0.capacity() {
+            return Err(value);
+        }
         self.0.push(value);
         Ok(())
     }
@@ -91,8 +93,8 @@ impl<T> KVec<T> {
         }
     }
 
-    pub fn pop(&mut self) -> Option<T> {
-        self.0.pop()
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
     }
 
     pub fn retain(&mut self, keep: impl FnMut(&mut T) -> bool) {

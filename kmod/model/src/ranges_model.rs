@@ -167,20 +167,26 @@ fn begin(table: &mut Table, model: &mut Model, request: Request<u8>, wait: bool)
     let outcome = table.begin(request, wait.then(|| bell.clone()), LIMIT, 0);
     let expected_wait = model.would_wait(&request);
     if let Some(refusal) = model.refusal(&request) {
-        assert_eq!(outcome, Err(refusal));
+        assert_eq!(outcome, Outcome::Refused(refusal));
         return;
     }
     let (id, waits) = match outcome {
-        Ok(Outcome::Granted(Granted { id, owner_died })) => {
+        Outcome::Granted(granted) => {
+            let Granted {
+                id,
+                owner_died,
+                waited,
+            } = granted;
             assert_eq!(owner_died, model.owner_died(request.range));
+            assert!(!waited);
             (id, false)
         }
-        Ok(Outcome::Waits(id)) => (id, true),
-        Ok(Outcome::WouldWait) => {
+        Outcome::Waits(id) => (id, true),
+        Outcome::WouldWait => {
             assert!(expected_wait && !wait);
             return;
         }
-        Err(refusal) => panic!("{refusal:?}"),
+        Outcome::Refused(refusal) => panic!("{refusal:?}"),
     };
     assert_eq!(waits, expected_wait);
     model.requests.push(Modelled {
@@ -219,7 +225,8 @@ fn settle(table: &mut Table, model: &mut Model, index: usize) {
             settled,
             Some(Granted {
                 id: entry.id,
-                owner_died
+                owner_died,
+                waited: true,
             })
         );
         model.requests[index].waits = false;
@@ -340,12 +347,12 @@ fn a_request_without_memory_changes_nothing() {
     for allocations in 0..2 {
         fail_allocation_after(Some(allocations));
         let outcome = table.begin(request(1, 0, 10, Access::Write), None, LIMIT, 0);
-        assert_eq!(outcome, Err(Refusal::NoMemory));
+        assert_eq!(outcome, Outcome::Refused(Refusal::NoMemory));
         assert_eq!(table.counts(|_| true), Counts::default());
     }
     assert!(matches!(
         table.begin(request(1, 0, 10, Access::Write), None, LIMIT, 0),
-        Ok(Outcome::Granted(_))
+        Outcome::Granted(_)
     ));
 }
 
@@ -353,10 +360,7 @@ fn a_request_without_memory_changes_nothing() {
 fn the_mark_of_a_dead_writer_is_seen_by_the_next_and_ends_with_a_completed_write() {
     let mut table = Table::new();
     let died = |outcome| match outcome {
-        Ok(Outcome::Granted(granted)) => {
-            let Granted { owner_died, .. } = granted;
-            owner_died
-        }
+        Outcome::Granted(granted) => granted.owner_died,
         other => panic!("{other:?}"),
     };
     assert!(!died(table.begin(
