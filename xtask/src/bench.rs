@@ -31,6 +31,7 @@ use crate::{
         image::{self, KernelArgs},
         machine::MachineArgs,
     },
+    guest_bins::Purpose,
 };
 use goals::Goals;
 use results::Results;
@@ -101,7 +102,7 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
         false => goals,
     };
 
-    let parts = image::prepare(ctx, &args.kernel.spec(ctx)?)?;
+    let parts = image::prepare(ctx, &args.kernel.spec(ctx)?, Purpose::Bench)?;
     let mut runs = Vec::new();
     for machine in &machines {
         match run::run(ctx, &parts, machine, &wanted)? {

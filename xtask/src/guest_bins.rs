@@ -15,31 +15,69 @@ use crate::{ctx::Ctx, error::Failure, run};
 /// glibc's own static archive comes with the C compiler's headers; no other target has to be installed.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// What a guest is for: it has PID 1, the `shmdev` command and the demo, and what else that takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody uses it.
+    Use,
+    /// It runs the tests.
+    Tests,
+    /// It runs the benchmarks.
+    Bench,
+}
+
+impl Purpose {
+    /// The packages to build, and the examples of the first.
+    fn builds(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Purpose::Use => (&["shmdev", "shmdev-init"], &["demo"]),
+            Purpose::Tests => (&["shmdev", "shmdev-init", "shmdev-tests"], &["demo", "select"]),
+            Purpose::Bench => (&["shmdev", "shmdev-init", "shmdev-bench"], &["demo"]),
+        }
+    }
+
+    /// Programs for people and for tests: their names, and where cargo leaves them.
+    fn programs(self) -> &'static [(&'static str, &'static str)] {
+        const SHMDEV: (&str, &str) = ("shmdev", "shmdev");
+        const DEMO: (&str, &str) = ("shmdev-demo", "examples/demo");
+        match self {
+            Purpose::Use => &[SHMDEV, DEMO],
+            Purpose::Tests => &[
+                SHMDEV,
+                DEMO,
+                ("shmdev-select", "examples/select"),
+                ("shmdev-tests", "shmdev-tests"),
+            ],
+            Purpose::Bench => &[SHMDEV, DEMO, ("shmdev-bench", "shmdev-bench")],
+        }
+    }
+}
+
 /// Programs for the guest.
 #[derive(Debug, Clone)]
 pub struct GuestBins {
     /// PID 1.
     pub init: PathBuf,
-    /// The `shmdev` command.
-    pub shmdev: PathBuf,
-    /// The demo.
-    pub demo: PathBuf,
-    /// The example that waits for several things at once.
-    pub select: PathBuf,
-    /// The guest's tests.
-    pub tests: PathBuf,
-    /// The guest's benchmarks.
-    pub bench: PathBuf,
+    /// What goes into `/usr/local/bin`: name and file.
+    pub programs: Vec<(&'static str, PathBuf)>,
 }
 
-/// Builds them all.
-pub fn build(ctx: &Ctx) -> Result<GuestBins> {
+impl GuestBins {
+    /// The program of that name.
+    pub fn program(&self, name: &str) -> Option<&Path> {
+        let found = self.programs.iter().find(|(own, _)| *own == name);
+        found.map(|(_, path)| path.as_path())
+    }
+}
+
+/// Builds what that takes.
+pub fn build(ctx: &Ctx, purpose: Purpose) -> Result<GuestBins> {
     let target = ctx.workspace.join("target/guest");
     let task = ctx.ui.task("programs for the guest", 0);
     let mut said = Vec::new();
     let made = run::watched(
         ctx,
-        &mut cargo(&ctx.workspace, &target),
+        &mut cargo(&ctx.workspace, &target, purpose),
         "guest-programs",
         |line| {
             task.message(line.unwrap_or_default());
@@ -54,32 +92,27 @@ pub fn build(ctx: &Ctx) -> Result<GuestBins> {
     let built = target.join(TARGET).join("guest");
     Ok(GuestBins {
         init: built.join("shmdev-init"),
-        shmdev: built.join("shmdev"),
-        demo: built.join("examples/demo"),
-        select: built.join("examples/select"),
-        tests: built.join("shmdev-tests"),
-        bench: built.join("shmdev-bench"),
+        programs: purpose
+            .programs()
+            .iter()
+            .map(|&(name, path)| (name, built.join(path)))
+            .collect(),
     })
 }
 
-fn cargo(workspace: &Path, target: &Path) -> Command {
+fn cargo(workspace: &Path, target: &Path, purpose: Purpose) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace)
         .args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(target);
-    cargo.args([
-        "--package",
-        "shmdev",
-        "--package",
-        "shmdev-init",
-        "--package",
-        "shmdev-tests",
-        "--package",
-        "shmdev-bench",
-    ]);
-    cargo.args(["--bins", "--example", "demo", "--example", "select"]);
-    cargo.args(["--features", "shmdev/tokio"]);
+    let (packages, examples) = purpose.builds();
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    cargo.arg("--bins");
+    cargo.args(examples.iter().flat_map(|example| ["--example", example]));
+    if purpose == Purpose::Tests {
+        cargo.args(["--features", "shmdev/tokio"]);
+    }
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",
         rustflags(workspace, env::var_os("CARGO_HOME").map(PathBuf::from)),

@@ -10,7 +10,7 @@ use super::{
     machine::MachineArgs,
     vm,
 };
-use crate::ctx::Ctx;
+use crate::{ctx::Ctx, guest_bins::Purpose};
 
 /// Show processes and the kernel sharing memory through /dev/shmdev, in a guest
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
     let spec = args.kernel.spec(ctx)?;
-    let parts = image::prepare(ctx, &spec)?;
+    let parts = image::prepare(ctx, &spec, Purpose::Use)?;
     ctx.ui
         .step(&format!("starting a guest with {}", parts.kernel.release));
     let command = vec![b"/usr/local/bin/shmdev-demo".to_vec()];

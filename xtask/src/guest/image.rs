@@ -23,7 +23,7 @@ use crate::{
     cache::{Key, Kind},
     ctx::Ctx,
     error::Failure,
-    guest_bins::{self, GuestBins},
+    guest_bins::{self, GuestBins, Purpose},
     host,
     kernel::{Kernel, Spec},
     kmod,
@@ -72,9 +72,9 @@ pub struct Parts {
     pub image: Vec<u8>,
 }
 
-/// Makes, or finds in the cache, all that a guest with this kernel needs.
-pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
-    let (root, kernel, archive) = assemble(ctx, spec)?;
+/// Makes, or finds in the cache, all that a guest with this kernel needs for that purpose.
+pub fn prepare(ctx: &Ctx, spec: &Spec, purpose: Purpose) -> Result<Parts> {
+    let (root, kernel, archive) = assemble(ctx, spec, purpose)?;
     Ok(Parts {
         root,
         kernel,
@@ -83,12 +83,12 @@ pub fn prepare(ctx: &Ctx, spec: &Spec) -> Result<Parts> {
 }
 
 /// The same, with the image in pieces yet.
-fn assemble(ctx: &Ctx, spec: &Spec) -> Result<(Root, Kernel, Archive)> {
+fn assemble(ctx: &Ctx, spec: &Spec, purpose: Purpose) -> Result<(Root, Kernel, Archive)> {
     // Before the programs, so that nobody waits for those to be told that something is missing.
     host::require(ctx)?;
     thread::scope(|scope| {
         // The host's compiler makes the programs, so they need not wait for the root.
-        let programs = scope.spawn(|| guest_bins::build(ctx));
+        let programs = scope.spawn(|| guest_bins::build(ctx, purpose));
         let root = Root::ensure(ctx)?;
         let kernel = Kernel::ensure(ctx, &root, spec)?;
         let module = kmod::build_stripped(ctx, &root, &kernel)?;
@@ -102,7 +102,7 @@ fn assemble(ctx: &Ctx, spec: &Spec) -> Result<(Root, Kernel, Archive)> {
 
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
-    let (root, kernel, mut archive) = assemble(ctx, &args.kernel.spec(ctx)?)?;
+    let (root, kernel, mut archive) = assemble(ctx, &args.kernel.spec(ctx)?, Purpose::Tests)?;
     let Some(output) = args.output else {
         ctx.ui.step(&format!(
             "the image for {} has {} KiB",
@@ -138,11 +138,9 @@ fn archive(
         Ok::<_, anyhow::Error>(())
     };
     add("/init", 0o755, &programs.init)?;
-    add("/usr/local/bin/shmdev", 0o755, &programs.shmdev)?;
-    add("/usr/local/bin/shmdev-demo", 0o755, &programs.demo)?;
-    add("/usr/local/bin/shmdev-select", 0o755, &programs.select)?;
-    add("/usr/local/bin/shmdev-tests", 0o755, &programs.tests)?;
-    add("/usr/local/bin/shmdev-bench", 0o755, &programs.bench)?;
+    for (name, path) in &programs.programs {
+        add(&format!("/usr/local/bin/{name}"), 0o755, path)?;
+    }
     archive.file("/lib/shmdev/shmdev.ko", 0o644, module);
     add_modules(ctx, root, kernel, &mut archive)?;
     Ok(archive)

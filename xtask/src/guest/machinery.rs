@@ -21,7 +21,7 @@ use super::{
     test::{self, Watched},
     vm::Standard,
 };
-use crate::ctx::Ctx;
+use crate::{ctx::Ctx, guest_bins::Purpose};
 
 /// A guest, and what is to be made of it.
 struct Case {
@@ -99,7 +99,7 @@ pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs, filter: Option
     let chosen = |case: &&Case| filter.is_none_or(|filter| full_name(case).contains(filter));
     let cases: Vec<&Case> = CASES.iter().filter(chosen).collect();
     let spec = kernel.spec(ctx)?;
-    let parts = image::prepare(ctx, &spec)?;
+    let parts = image::prepare(ctx, &spec, Purpose::Use)?;
     let start = Instant::now();
     let mut counts = Counts {
         filtered_out: (CASES.len() - cases.len()) as u64,

@@ -37,10 +37,10 @@ pub mod vm;
 
 use anyhow::Result;
 
-use crate::{ctx::Ctx, kernel::Spec};
+use crate::{ctx::Ctx, guest_bins::Purpose, kernel::Spec};
 
 /// Whether KVM can run a guest with the default kernel: found out with one, and remembered.
 pub fn kvm_works(ctx: &Ctx) -> Result<bool> {
-    let parts = image::prepare(ctx, &Spec::from_options(ctx, None, None, false)?)?;
+    let parts = image::prepare(ctx, &Spec::from_options(ctx, None, None, false)?, Purpose::Use)?;
     Ok(accel::choose(ctx, &parts, accel::Wish::Auto)? == qemu::Engine::Kvm)
 }

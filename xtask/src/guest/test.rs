@@ -31,7 +31,12 @@ use super::{
     terminal,
     vm::Standard,
 };
-use crate::{ctx::Ctx, guest_bins, kernel::Spec, run as programs};
+use crate::{
+    ctx::Ctx,
+    guest_bins::{self, Purpose},
+    kernel::Spec,
+    run as programs,
+};
 
 /// Run the host's unit tests, then the guest's tests
 ///
@@ -199,7 +204,7 @@ struct Guests {
 impl Guests {
     /// Makes what they need.
     fn prepare(ctx: &Ctx, spec: &Spec, map: &'static str, args: &Args) -> Result<Self> {
-        let parts = image::prepare(ctx, spec)?;
+        let parts = image::prepare(ctx, spec, Purpose::Tests)?;
         let filter = args.filter.clone();
         let kernel = &parts.kernel;
         let log = |index| machine::log_path(ctx, &format!("test{index}"), &kernel.name);
@@ -356,10 +361,7 @@ fn list(ctx: &Ctx, filter: Option<&str>, host: bool, guest: bool) -> Result<Exit
 
 /// The guest's tests, as their program lists them; it can do so on the host.
 fn names(ctx: &Ctx, filter: Option<&str>) -> Result<String> {
-    programs::output(
-        ctx,
-        Command::new(guest_bins::build(ctx)?.tests)
-            .arg("--list")
-            .args(filter),
-    )
+    let bins = guest_bins::build(ctx, Purpose::Tests)?;
+    let tests = bins.program("shmdev-tests").context("the tests were not built")?;
+    programs::output(ctx, Command::new(tests).arg("--list").args(filter))
 }

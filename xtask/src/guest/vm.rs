@@ -24,7 +24,7 @@ use super::{
     session::{Output, Record},
     terminal,
 };
-use crate::{ctx::Ctx, error::Failure};
+use crate::{ctx::Ctx, error::Failure, guest_bins::Purpose};
 
 /// Mount tag of the current directory.
 const CWD_TAG: &str = "cwd";
@@ -78,7 +78,7 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
     args.machine.check()?;
     let spec = args.kernel.spec(ctx)?;
     let root = args.root.as_deref().map(checked_root).transpose()?;
-    let parts = image::prepare(ctx, &spec)?;
+    let parts = image::prepare(ctx, &spec, Purpose::Use)?;
     let mut argv: Vec<Vec<u8>> = args.command.iter().map(|word| word.as_bytes().to_vec()).collect();
     if argv.is_empty() {
         argv = vec![b"/bin/bash".to_vec(), b"-l".to_vec()];
