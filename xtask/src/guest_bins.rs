@@ -15,9 +15,13 @@ use crate::{ctx::Ctx, error::Failure, run};
 /// glibc's own static archive comes with the C compiler's headers; no other target has to be installed.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What a guest is for: it has PID 1, the `shmdev` command and the demo, and what else that takes.
+const INIT: &str = "shmdev-init";
+
+/// What a guest is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
+    /// The demo.
+    Demo,
     /// Somebody uses it.
     Use,
     /// It runs the tests.
@@ -26,29 +30,49 @@ pub enum Purpose {
     Bench,
 }
 
-impl Purpose {
-    /// The packages to build, and the examples of the first.
-    fn builds(self) -> (&'static [&'static str], &'static [&'static str]) {
-        match self {
-            Purpose::Use => (&["shmdev", "shmdev-init"], &["demo"]),
-            Purpose::Tests => (&["shmdev", "shmdev-init", "shmdev-tests"], &["demo", "select"]),
-            Purpose::Bench => (&["shmdev", "shmdev-init", "shmdev-bench"], &["demo"]),
+/// A program that people or tests call by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Program {
+    name: &'static str,
+    /// What makes it.
+    package: &'static str,
+    /// The example that it is, or else the package's program of that name.
+    example: Option<&'static str>,
+}
+
+impl Program {
+    const fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            package: name,
+            example: None,
         }
     }
 
-    /// Programs for people and for tests: their names, and where cargo leaves them.
-    fn programs(self) -> &'static [(&'static str, &'static str)] {
-        const SHMDEV: (&str, &str) = ("shmdev", "shmdev");
-        const DEMO: (&str, &str) = ("shmdev-demo", "examples/demo");
+    /// From where cargo leaves programs.
+    fn path(&self) -> PathBuf {
+        match self.example {
+            Some(example) => Path::new("examples").join(example),
+            None => self.name.into(),
+        }
+    }
+}
+
+const SELECT: Program = Program {
+    name: "shmdev-select",
+    package: "shmdev",
+    example: Some("select"),
+};
+
+impl Purpose {
+    /// What it takes beside PID 1: no more, for each is compiled.
+    fn programs(self) -> &'static [Program] {
+        const SHMDEV: Program = Program::of("shmdev");
         match self {
-            Purpose::Use => &[SHMDEV, DEMO],
-            Purpose::Tests => &[
-                SHMDEV,
-                DEMO,
-                ("shmdev-select", "examples/select"),
-                ("shmdev-tests", "shmdev-tests"),
-            ],
-            Purpose::Bench => &[SHMDEV, DEMO, ("shmdev-bench", "shmdev-bench")],
+            Purpose::Demo => &[const { Program::of("shmdev-demo") }],
+            Purpose::Use => &[SHMDEV],
+            Purpose::Tests => &[SHMDEV, SELECT, const { Program::of("shmdev-tests") }],
+            Purpose::Bench => &[const { Program::of("shmdev-bench") }],
         }
     }
 }
@@ -91,11 +115,11 @@ pub fn build(ctx: &Ctx, purpose: Purpose) -> Result<GuestBins> {
     }
     let built = target.join(TARGET).join("guest");
     Ok(GuestBins {
-        init: built.join("shmdev-init"),
+        init: built.join(INIT),
         programs: purpose
             .programs()
             .iter()
-            .map(|&(name, path)| (name, built.join(path)))
+            .map(|program| (program.name, built.join(program.path())))
             .collect(),
     })
 }
@@ -106,12 +130,12 @@ fn cargo(workspace: &Path, target: &Path, purpose: Purpose) -> Command {
         .current_dir(workspace)
         .args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(target);
-    let (packages, examples) = purpose.builds();
-    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
-    cargo.arg("--bins");
-    cargo.args(examples.iter().flat_map(|example| ["--example", example]));
-    if purpose == Purpose::Tests {
-        cargo.args(["--features", "shmdev/tokio"]);
+    cargo.args(["--package", INIT, "--bins"]);
+    for program in purpose.programs() {
+        cargo.args(["--package", program.package]);
+        if let Some(example) = program.example {
+            cargo.args(["--example", example, "--features", "shmdev/tokio"]);
+        }
     }
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",

@@ -22,7 +22,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
     let spec = args.kernel.spec(ctx)?;
-    let parts = image::prepare(ctx, &spec, Purpose::Use)?;
+    let parts = image::prepare(ctx, &spec, Purpose::Demo)?;
     ctx.ui
         .step(&format!("starting a guest with {}", parts.kernel.release));
     let command = vec![b"/usr/local/bin/shmdev-demo".to_vec()];
