@@ -7,6 +7,7 @@
  */
 
 #include <linux/debugfs.h>
+#include <linux/fault-inject-usercopy.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
@@ -56,10 +57,17 @@ u32 shmdev_current_priority(void)
 
 /* User memory */
 
+/* User memory may be touched, and is not to be had by chance: as copy_from_user() has it. */
+static __always_inline bool may_touch_user(void)
+{
+	might_fault();
+	return !should_fail_usercopy();
+}
+
 /* How many is known here, so that there is one short check and no loop. */
 static __always_inline bool get_words(u64 *to, const u64 __user *from, unsigned int count)
 {
-	if (!user_read_access_begin(from, count * sizeof(*from)))
+	if (!may_touch_user() || !user_read_access_begin(from, count * sizeof(*from)))
 		return false;
 	unsafe_get_user(to[0], from, fault);
 	unsafe_get_user(to[1], from + 1, fault);
@@ -107,7 +115,7 @@ bool shmdev_put_word(unsigned long to, u64 word)
 {
 	u64 __user *user = (u64 __user *)to;
 
-	if (!user_write_access_begin(user, sizeof(*user)))
+	if (!may_touch_user() || !user_write_access_begin(user, sizeof(*user)))
 		return false;
 	unsafe_put_user(word, user, fault);
 	user_write_access_end();

@@ -73,11 +73,13 @@ fn sync_begin(
     } else {
         0
     };
-    let mut result = return_sync(argument, arg, generation, status);
-    if granted.waited {
-        // It may have been narrowed meanwhile.
-        result = result.and_then(|()| check_reach(&handle, arg.access, range));
-    }
+    // It may have been narrowed meanwhile.
+    let reached = if granted.waited {
+        check_reach(&handle, arg.access, range)
+    } else {
+        Ok(())
+    };
+    let result = reached.and_then(|()| return_sync(argument, arg, generation, status));
     if let Err(error) = result {
         segment.locks().withdraw(request, granted);
         return Err(error);

@@ -11,7 +11,10 @@ use kernel::{
 
 /// Reads a structure of 2, 3, 5 or 6 words to `place`: others do not compile. Fails with `EFAULT`.
 #[inline]
-pub(crate) fn read<T: FromBytes>(address: usize, place: &mut MaybeUninit<T>) -> Result<&T> {
+pub(crate) fn read<T>(address: usize, place: &mut MaybeUninit<T>) -> Result<&T>
+where
+    T: FromBytes,
+{
     const { assert!(align_of::<T>() <= align_of::<u64>()) };
     let get = const {
         match size_of::<T>() {

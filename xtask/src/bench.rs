@@ -162,6 +162,8 @@ fn machines(args: &Args) -> Vec<MachineArgs> {
         smp,
         icount: !args.wall,
         accel: args.accel.unwrap_or(accel::Wish::Auto),
+        // Where a mapping lies decides how many page tables it takes.
+        append: vec!["norandmaps".to_owned()],
         ..MachineArgs::default()
     };
     let processors: &[u16] = if args.wall { &[1, 2] } else { &[1] };

@@ -15,7 +15,7 @@ use anyhow::Result;
 use crate::{cache::Kind, ctx::Ctx, disk, error::Failure, guest, host, mirror::Mirror, userns};
 
 /// The root, a stock kernel and the debug kernel, with their packages.
-const MEGABYTES: u64 = 10_000;
+const MEGABYTES: u64 = 8_000;
 
 /// Say what this machine has and lacks
 #[derive(clap::Args)]

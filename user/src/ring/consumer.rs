@@ -44,18 +44,6 @@ pub(super) enum Released {
     Overwritten,
 }
 
-/// What became of the record in a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// It is the caller's.
-    Yours,
-    /// So, too, but this is what the word was that said how much was read: somebody waits, or wrote there.
-    /// [`judge`](Consumer::judge) knows.
-    Look(u32),
-    /// It was not looked at.
-    NotNow,
-}
-
 /// How often to look again for a record that is not overwritten while one looks.
 pub(super) const ATTEMPTS: u32 = 64;
 
@@ -139,22 +127,29 @@ impl Consumer {
         Ok(Some(span))
     }
 
-    /// Copies the record of the next slot and gives the slot back, if there is one, and nothing was read that is not
-    /// released. Not where records are overwritten.
+    /// Whether there is a slot to be read, and nothing was read that is not released: then
+    /// [`take_slot`](Self::take_slot) can have it. Not where records are overwritten.
     #[inline(always)]
-    pub(super) fn take_slot<M: Memory>(&mut self, core: &Core<M>, to: &mut [u8]) -> Taken {
-        let (at, total) = (self.head, self.received.wrapping_add(1));
+    pub(super) fn has_slot<M: Memory>(&mut self, core: &Core<M>) -> bool {
         if self.read > 0 {
-            return Taken::NotNow;
+            return false;
         }
-        if at == self.tail {
+        if self.head == self.tail {
             let tail = position(core.tail().load(Acquire));
             // What is odd about it is for `next` to say.
-            if core.shape.is_full(distance(at, tail).wrapping_sub(1)) {
-                return Taken::NotNow;
+            if core.shape.is_full(distance(self.head, tail).wrapping_sub(1)) {
+                return false;
             }
             self.tail = tail;
         }
+        true
+    }
+
+    /// Copies the record of the slot that there is, and gives the slot back. Fails with what the position's word was, if that
+    /// is not the position alone: somebody waits, or wrote there; [`judge`](Self::judge) knows.
+    #[inline(always)]
+    pub(super) fn take_slot<M: Memory>(&mut self, core: &Core<M>, to: &mut [u8]) -> Result<(), u32> {
+        let (at, total) = (self.head, self.received.wrapping_add(1));
         let counters = core.memory.counters();
         note(&counters, READING, at, total);
         core.memory.read(core.shape.slot_offset(at, to.len()), to);
@@ -163,7 +158,7 @@ impl Consumer {
         compiler_fence(AcqRel);
         counters.set(RECEIVED, total);
         (self.head, self.received) = (after, total);
-        if old == at { Taken::Yours } else { Taken::Look(old) }
+        if old == at { Ok(()) } else { Err(old) }
     }
 
     /// After a slot was given back: whether `old` is what was released before, and that somebody waits.
@@ -204,7 +199,7 @@ impl Consumer {
     #[inline]
     pub(super) fn read(&mut self, span: Span) {
         let end = span.end();
-        self.unreleased += distance(self.head, end);
+        self.unreleased = self.unreleased.wrapping_add(distance(self.head, end));
         self.head = end;
         self.read += 1;
     }

@@ -123,7 +123,7 @@ impl Producer {
             return Ok(true);
         }
         // What was not published cannot be overwritten.
-        if !core.shape.overwrite || self.unpublished + units > count {
+        if !core.shape.overwrite || self.unpublished.saturating_add(units) > count {
             return Ok(false);
         }
         self.drop_oldest(core, units)?;
@@ -151,7 +151,8 @@ impl Producer {
                     core.count(OVERWRITTEN, 1);
                 }
                 Err(now) => {
-                    if distance(self.head, position(now)) > distance(self.head, self.published()) {
+                    let published = self.published();
+                    if distance(self.head, position(now)) > distance(self.head, published) {
                         return Err(Corrupt("more was read than was written"));
                     }
                     found = now;
@@ -171,8 +172,8 @@ impl Producer {
         note(&core.memory.counters(), WRITING, self.published(), total);
     }
 
-    /// Writes a record to a slot and publishes it, if there is a free one, and nothing was written that is not published:
-    /// that comes first.
+    /// Writes a record to a slot and publishes it, if there is a free one, and nothing was written that is not
+    /// published: that comes first.
     #[inline(always)]
     pub(super) fn put_slot<M: Memory>(&mut self, core: &Core<M>, bytes: &[u8]) -> Put {
         let (at, total) = (self.tail, self.sent.wrapping_add(1));
@@ -202,7 +203,7 @@ impl Producer {
     #[inline]
     pub(super) fn wrote(&mut self, span: Span) {
         let end = span.end();
-        self.unpublished += distance(self.tail, end);
+        self.unpublished = self.unpublished.wrapping_add(distance(self.tail, end));
         self.tail = end;
         self.written += 1;
     }

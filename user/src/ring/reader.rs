@@ -5,7 +5,7 @@
 
 use std::mem::ManuallyDrop;
 
-use super::consumer::{ATTEMPTS, Consumer, Released, Taken};
+use super::consumer::{ATTEMPTS, Consumer, Released};
 use super::core::{Core, announce_others, enter, sleep, try_enter};
 #[cfg(feature = "tokio")]
 use super::core::{Corrupt, announce};
@@ -130,17 +130,19 @@ impl<M: Memory> Reader<M> {
         self.pass_on()
     }
 
-    /// Receives one record out of a slot, if nothing stands in the way; else returns `false`, and
-    /// [`recv_to`](Self::recv_to) is to be asked. It does what that would do, in a few instructions.
+    /// Whether there is a slot that [`take_slot`](Self::take_slot) can have, in a few instructions; else
+    /// [`recv`](Self::recv) is to be asked.
     #[inline(always)]
-    pub(super) fn recv_slot(&mut self, to: &mut [u8]) -> Result<bool, Failure<M::Error>> {
-        if !self.alone {
-            return Ok(false);
-        }
+    pub(super) fn has_slot(&mut self) -> bool {
+        self.alone && self.consumer.has_slot(&self.core)
+    }
+
+    /// Receives the record of the slot that there is.
+    #[inline(always)]
+    pub(super) fn take_slot(&mut self, to: &mut [u8]) -> Result<(), Failure<M::Error>> {
         match self.consumer.take_slot(&self.core, to) {
-            Taken::Yours => Ok(true),
-            Taken::Look(old) => self.slot_released(old).map(|()| true),
-            Taken::NotNow => Ok(false),
+            Ok(()) => Ok(()),
+            Err(old) => self.slot_released(old),
         }
     }
 
@@ -160,24 +162,9 @@ impl<M: Memory> Reader<M> {
         new: impl Fn(usize) -> R,
         bytes: impl Fn(&mut R) -> &mut [u8],
     ) -> Result<R, Failure<M::Error>> {
-        self.recv_by(deadline, |this, span| this.copy(span, &new, &bytes))
-    }
-
-    /// Receives one record of a ring of slots, which has as many bytes as `to`.
-    #[inline(never)]
-    pub(super) fn recv_to(&mut self, to: &mut [u8], deadline: Deadline) -> Result<(), Failure<M::Error>> {
-        self.recv_by(deadline, |this, span| this.copy_to(span, to))
-    }
-
-    #[inline]
-    fn recv_by<R>(
-        &mut self,
-        deadline: Deadline,
-        mut copy: impl FnMut(&mut Self, Span) -> R,
-    ) -> Result<R, Failure<M::Error>> {
         for attempt in 1_u64.. {
             let span = self.begin(deadline)?;
-            let record = copy(self, span);
+            let record = self.copy(span, &new, &bytes);
             if self.end()? {
                 return Ok(record);
             }
@@ -273,14 +260,11 @@ impl<M: Memory> Reader<M> {
     #[inline]
     fn copy<R>(&mut self, span: Span, new: impl Fn(usize) -> R, bytes: impl Fn(&mut R) -> &mut [u8]) -> R {
         let mut record = new(span.len as usize);
-        self.copy_to(span, bytes(&mut record));
-        record
-    }
-
-    #[inline]
-    fn copy_to(&mut self, span: Span, to: &mut [u8]) {
-        self.core.memory.read(span.bytes_at(&self.core), to);
+        self.core
+            .memory
+            .read(span.bytes_at(&self.core), bytes(&mut record));
         self.read(span);
+        record
     }
 
     #[inline]

@@ -74,14 +74,18 @@ impl<K: Kind> Receiver<K> {
     /// [`Deadline::Now`].
     #[inline]
     pub fn recv_until(&mut self, deadline: Deadline) -> Result<K::Received, RingError> {
-        if K::SLOTS {
-            let mut value = K::zeroed(0);
-            let bytes = K::bytes_mut(&mut value);
-            if !self.reader.recv_slot(bytes)? {
-                self.reader.recv_to(bytes, deadline)?;
-            }
-            return Ok(value);
+        let mut value;
+        if K::SLOTS && self.reader.has_slot() {
+            value = K::zeroed(0);
+            self.reader.take_slot(K::bytes_mut(&mut value))?;
+        } else {
+            value = self.recv_slowly(deadline)?;
         }
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn recv_slowly(&mut self, deadline: Deadline) -> Result<K::Received, RingError> {
         Ok(self.reader.recv(deadline, K::zeroed, K::bytes_mut)?)
     }
 

@@ -5,7 +5,8 @@
 
 use crate::sync::seam::Word;
 
-/// The counters of a ring. Only who has the role or the lock of a side writes those of that side, so they order nothing.
+/// The counters of a ring. Only who has the role or the lock of a side writes those of that side, so they order
+/// nothing.
 pub(crate) trait Counters {
     /// The counter at this offset, one of `layout`'s.
     fn get(&self, at: usize) -> u64;

@@ -76,7 +76,7 @@ impl<K: Kind> Sender<K> {
     #[inline]
     pub fn send_until(&mut self, record: &K::Sent, deadline: Deadline) -> Result<(), RingError> {
         if !K::SLOTS || !self.writer.send_slot(K::bytes(record))? {
-            self.writer.send(K::bytes(record), deadline)?;
+            self.writer.send_slowly(K::bytes(record), deadline)?;
         }
         Ok(())
     }

@@ -150,8 +150,8 @@ impl<M: Memory> Writer<M> {
         self.pass_on()
     }
 
-    /// Sends one record through a slot, if nothing stands in the way; else returns `false`, and [`send`](Self::send) is to
-    /// be asked. It does what that would do, in a few instructions.
+    /// Sends one record through a slot, if nothing stands in the way; else returns `false`, and
+    /// [`send_slowly`](Self::send_slowly) is to be asked. It does what that would do, in a few instructions.
     #[inline(always)]
     pub(super) fn send_slot(&mut self, bytes: &[u8]) -> Result<bool, Failure<M::Error>> {
         if self.core.shape.many_senders {
@@ -171,9 +171,9 @@ impl<M: Memory> Writer<M> {
         self.wake()
     }
 
-    /// Sends one record.
+    /// Sends one record, as any ring can.
     #[inline(never)]
-    pub(super) fn send(&mut self, bytes: &[u8], deadline: Deadline) -> Result<(), Failure<M::Error>> {
+    pub(super) fn send_slowly(&mut self, bytes: &[u8], deadline: Deadline) -> Result<(), Failure<M::Error>> {
         let span = self.begin(bytes.len(), deadline)?;
         self.core.memory.write(span.bytes_at(&self.core), bytes);
         self.wrote(span);

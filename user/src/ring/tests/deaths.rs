@@ -2,7 +2,8 @@
 
 //! What a death leaves behind, at each point at which it can come, and what the next one makes of it.
 
-use super::heap::{Heap, recv};
+use super::heap::Heap;
+use super::{Send as _, recv};
 use crate::deadline::Deadline::Now;
 use crate::ring::consumer::Consumer;
 use crate::ring::failure::Failure;

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::deadline::Deadline;
 use crate::ring::core::Core;
-use crate::ring::failure::Failure;
 use crate::ring::layout::{Shape, UNITS};
 use crate::ring::placed::{copy_in, copy_out};
 use crate::ring::reader::Reader;
@@ -19,8 +18,6 @@ use crate::ring::writer::Writer;
 use crate::sync::seam::Word;
 use crate::uapi::{WORD_OWNER_DIED, WORD_TOKEN, WORD_WAITERS};
 use crate::word::Waited;
-
-pub(super) type Failed = Failure<Infallible>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Heap(Arc<Parts>);
@@ -92,11 +89,6 @@ impl Heap {
             (word & WORD_TOKEN == token).then_some(word & WORD_WAITERS | WORD_OWNER_DIED)
         });
     }
-}
-
-/// Receives one record, if there is one.
-pub(super) fn recv(reader: &mut Reader<Heap>, deadline: Deadline) -> Result<Vec<u8>, Failed> {
-    reader.recv(deadline, |len| vec![0; len], |record| record)
 }
 
 /// Everything but a wait.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use loom::sync::atomic::AtomicU64;
 
+use super::Send as _;
 use crate::deadline::Deadline::{Never, Now};
 use crate::ring::core::Core;
 use crate::ring::failure::Failure;
@@ -146,8 +147,7 @@ fn number(record: &[u8]) -> u64 {
 }
 
 fn recv(reader: &mut Reader<Seen>, deadline: crate::Deadline) -> Result<u64, Failure<()>> {
-    let record = reader.recv(deadline, |len| vec![0; len], |record| record)?;
-    Ok(number(&record))
+    Ok(number(&super::recv(reader, deadline)?))
 }
 
 fn slots(count: usize) -> Shape {

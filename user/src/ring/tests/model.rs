@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::heap::{Heap, recv};
+use super::heap::Heap;
+use super::{Send as _, recv};
 use crate::deadline::Deadline::Now;
 use crate::ring::failure::Failure;
 use crate::ring::layout::{HEAD, Shape, TAIL, Units};

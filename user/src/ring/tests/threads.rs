@@ -4,7 +4,8 @@
 
 use std::sync::Mutex;
 
-use super::heap::{Heap, recv};
+use super::heap::Heap;
+use super::{Send as _, recv};
 use crate::deadline::Deadline::{Never, Now};
 use crate::ring::failure::Failure;
 use crate::ring::layout::Shape;
