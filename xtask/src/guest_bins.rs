@@ -30,49 +30,17 @@ pub enum Purpose {
     Bench,
 }
 
-/// A program that people or tests call by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Program {
-    name: &'static str,
-    /// What makes it.
-    package: &'static str,
-    /// The example that it is, or else the package's program of that name.
-    example: Option<&'static str>,
-}
-
-impl Program {
-    const fn of(name: &'static str) -> Self {
-        Self {
-            name,
-            package: name,
-            example: None,
-        }
-    }
-
-    /// From where cargo leaves programs.
-    fn path(&self) -> PathBuf {
-        match self.example {
-            Some(example) => Path::new("examples").join(example),
-            None => self.name.into(),
-        }
-    }
-}
-
-const SELECT: Program = Program {
-    name: "shmdev-select",
-    package: "shmdev",
-    example: Some("select"),
-};
-
 impl Purpose {
-    /// What it takes beside PID 1: no more, for each is compiled.
-    fn programs(self) -> &'static [Program] {
-        const SHMDEV: Program = Program::of("shmdev");
+    /// What it takes beside PID 1, and no more, for each is compiled: packages, and programs of theirs.
+    fn takes(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Purpose::Demo => &[const { Program::of("shmdev-demo") }],
-            Purpose::Use => &[SHMDEV],
-            Purpose::Tests => &[SHMDEV, SELECT, const { Program::of("shmdev-tests") }],
-            Purpose::Bench => &[const { Program::of("shmdev-bench") }],
+            Purpose::Demo => (&["shmdev-demo"], &["shmdev-demo"]),
+            Purpose::Use => (&["shmdev"], &["shmdev"]),
+            Purpose::Tests => (
+                &["shmdev", "shmdev-tests"],
+                &["shmdev", "shmdev-tests", "shmdev-select"],
+            ),
+            Purpose::Bench => (&["shmdev-bench"], &["shmdev-bench"]),
         }
     }
 }
@@ -97,11 +65,12 @@ impl GuestBins {
 /// Builds what that takes.
 pub fn build(ctx: &Ctx, purpose: Purpose) -> Result<GuestBins> {
     let target = ctx.workspace.join("target/guest");
+    let (packages, programs) = purpose.takes();
     let task = ctx.ui.task("programs for the guest", 0);
     let mut said = Vec::new();
     let made = run::watched(
         ctx,
-        &mut cargo(&ctx.workspace, &target, purpose),
+        &mut cargo(&ctx.workspace, &target, packages),
         "guest-programs",
         |line| {
             task.message(line.unwrap_or_default());
@@ -116,27 +85,18 @@ pub fn build(ctx: &Ctx, purpose: Purpose) -> Result<GuestBins> {
     let built = target.join(TARGET).join("guest");
     Ok(GuestBins {
         init: built.join(INIT),
-        programs: purpose
-            .programs()
-            .iter()
-            .map(|program| (program.name, built.join(program.path())))
-            .collect(),
+        programs: programs.iter().map(|&name| (name, built.join(name))).collect(),
     })
 }
 
-fn cargo(workspace: &Path, target: &Path, purpose: Purpose) -> Command {
+fn cargo(workspace: &Path, target: &Path, packages: &[&str]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace)
         .args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(target);
     cargo.args(["--package", INIT, "--bins"]);
-    for program in purpose.programs() {
-        cargo.args(["--package", program.package]);
-        if let Some(example) = program.example {
-            cargo.args(["--example", example, "--features", "shmdev/tokio"]);
-        }
-    }
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",
         rustflags(workspace, env::var_os("CARGO_HOME").map(PathBuf::from)),
