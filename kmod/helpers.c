@@ -57,7 +57,7 @@ u32 shmdev_current_priority(void)
 
 /* User memory */
 
-/* User memory may be touched, and is not to be had by chance: as copy_from_user() has it. */
+/* What copy_from_user() does first: it may sleep, and failures can be injected. */
 static __always_inline bool may_touch_user(void)
 {
 	might_fault();

@@ -15,7 +15,7 @@ pub(crate) fn read<T>(address: usize, place: &mut MaybeUninit<T>) -> Result<&T>
 where
     T: FromBytes,
 {
-    const { assert!(align_of::<T>() <= align_of::<u64>()) };
+    const { assert!(align_of::<T>() == align_of::<u64>()) };
     let get = const {
         match size_of::<T>() {
             16 => ffi::shmdev_get_2_words,
@@ -25,8 +25,8 @@ where
             _ => panic!("nothing reads so many words"),
         }
     };
-    // SAFETY: There are as many words to be written, and it writes those or fails. Any address of the
-    // user's will do.
+    // SAFETY: There are as many aligned words to be written, and it writes those or fails. Any address
+    // of the user's will do.
     if !unsafe { get(place.as_mut_ptr().cast(), address) } {
         return Err(EFAULT);
     }

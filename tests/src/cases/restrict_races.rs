@@ -7,7 +7,9 @@ use super::{READ, SHARED, WRITE, refused};
 use crate::harness::tests;
 use crate::sys::process::until;
 use crate::sys::segments::remove;
-use crate::sys::{ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Handle, PAGE, Process};
+use crate::sys::{
+    ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Errno, Handle, PAGE, Process, SYNC_BEGIN, SyncRange,
+};
 
 tests![
     who_waits_while_the_handle_is_narrowed_gets_nothing,
@@ -20,7 +22,16 @@ fn who_waits_while_the_handle_is_narrowed_gets_nothing() {
         holder.begin(ACCESS_WRITE, 0, 10, 0).unwrap();
         let handle = Handle::of("frames");
         let waiter = Process::fork(|| {
-            refused(handle.begin(ACCESS_WRITE, 0, 10, DEADLINE_NEVER), Errno::EACCES);
+            let mut range = SyncRange {
+                len: 10,
+                deadline_ns: DEADLINE_NEVER,
+                op: SYNC_BEGIN,
+                access: ACCESS_WRITE,
+                generation: u64::MAX,
+                ..SyncRange::default()
+            };
+            refused(handle.call(&mut range), Errno::EACCES);
+            assert_eq!(range.generation, u64::MAX, "nothing is written");
         });
         until("it waits", || holder.stat().unwrap().waiters == 1);
         handle.restrict(offset, ALL, access).unwrap();
