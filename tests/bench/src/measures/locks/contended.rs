@@ -30,7 +30,7 @@ type Turn = Box<dyn FnMut() -> Result<()>>;
 pub(super) fn all(run: &mut Run) -> Result<()> {
     for processes in 1..=8 {
         let plan = Plan {
-            starts: 4,
+            starts: 2,
             batches: 3,
             operations: 30,
         };
