@@ -86,29 +86,17 @@ fault:
 	return false;
 }
 
-bool shmdev_get_2_words(u64 *to, unsigned long from);
-bool shmdev_get_2_words(u64 *to, unsigned long from)
-{
-	return get_words(to, (const u64 __user *)from, 2);
-}
+#define SHMDEV_GET_WORDS(count)							\
+	bool shmdev_get_##count##_words(u64 *to, unsigned long from);		\
+	bool shmdev_get_##count##_words(u64 *to, unsigned long from)		\
+	{									\
+		return get_words(to, (const u64 __user *)from, count);		\
+	}
 
-bool shmdev_get_3_words(u64 *to, unsigned long from);
-bool shmdev_get_3_words(u64 *to, unsigned long from)
-{
-	return get_words(to, (const u64 __user *)from, 3);
-}
-
-bool shmdev_get_5_words(u64 *to, unsigned long from);
-bool shmdev_get_5_words(u64 *to, unsigned long from)
-{
-	return get_words(to, (const u64 __user *)from, 5);
-}
-
-bool shmdev_get_6_words(u64 *to, unsigned long from);
-bool shmdev_get_6_words(u64 *to, unsigned long from)
-{
-	return get_words(to, (const u64 __user *)from, 6);
-}
+SHMDEV_GET_WORDS(2)
+SHMDEV_GET_WORDS(3)
+SHMDEV_GET_WORDS(5)
+SHMDEV_GET_WORDS(6)
 
 bool shmdev_put_word(unsigned long to, u64 word);
 bool shmdev_put_word(unsigned long to, u64 word)

@@ -54,11 +54,16 @@ impl Reach {
         self.access() & WRITE != 0
     }
 
-    /// Whether the bytes `start..end` are within, and those accesses, of `uapi::ACCESS_*`, are allowed.
+    /// Fails with `EACCES` unless the bytes `start..end` are within, and those accesses, of
+    /// `uapi::ACCESS_*`, are allowed.
     #[inline]
-    pub(crate) fn allows(&self, access: u32, start: u64, end: u64) -> bool {
+    pub(crate) fn check(&self, access: u32, start: u64, end: u64) -> Result {
         let now = self.access.load(Acquire);
-        now & access == access && (now & RESTRICTED == 0 || self.covers(start, end))
+        if now & access == access && (now & RESTRICTED == 0 || self.covers(start, end)) {
+            Ok(())
+        } else {
+            Err(EACCES)
+        }
     }
 
     /// Whether [`Reach::narrow`] was ever called with success.

@@ -58,7 +58,7 @@ fn sync_begin(
         uapi::DEADLINE_NOW => None,
         ns => Some(deadline(ns)?),
     };
-    check_reach(&handle, arg.access, range)?;
+    handle.reach.check(arg.access, range.start, range.end)?;
     let request = Request {
         owner: handle.token.get(),
         process: Requester::current(Handle::watch_current_process(handle)?),
@@ -75,7 +75,7 @@ fn sync_begin(
     };
     // It may have been narrowed meanwhile.
     let reached = if granted.waited {
-        check_reach(&handle, arg.access, range)
+        handle.reach.check(arg.access, range.start, range.end)
     } else {
         Ok(())
     };
@@ -86,14 +86,6 @@ fn sync_begin(
     }
     handle.seen.set(generation);
     Ok(())
-}
-
-fn check_reach(handle: &Handle, access: u32, range: Range) -> Result {
-    if handle.reach.allows(access, range.start, range.end) {
-        Ok(())
-    } else {
-        Err(EACCES)
-    }
 }
 
 /// Writes what [`uapi::SyncRange`] returns, as far as it is not there already.

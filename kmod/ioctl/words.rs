@@ -34,9 +34,7 @@ fn word(handle: &Handle, offset: u64, access: u32) -> Result<&Segment> {
     if offset & (uapi::WORD_SIZE - 1) != 0 {
         return Err(EINVAL);
     }
-    if !handle.reach.allows(access, range.start, range.end) {
-        return Err(EACCES);
-    }
+    handle.reach.check(access, range.start, range.end)?;
     Ok(segment)
 }
 

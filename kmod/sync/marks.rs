@@ -29,11 +29,6 @@ impl Marks {
         Ok(())
     }
 
-    /// Whether no byte is marked.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether a byte of the range is marked.
     pub(crate) fn any(&self, range: Range) -> bool {
         self.0.iter().any(|mark| mark.overlaps(range))
@@ -51,8 +46,16 @@ impl Marks {
     }
 
     /// Unmarks the bytes of a range.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn remove(&mut self, range: Range) {
+        // Mostly nobody died.
+        if !self.0.is_empty() {
+            self.cut(range);
+        }
+    }
+
+    #[inline(never)]
+    fn cut(&mut self, range: Range) {
         let mut tail = None;
         for mark in self.0.as_mut_slice() {
             if mark.start < range.start && range.end < mark.end {

@@ -257,7 +257,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         let Some(index) = self.index(held) else {
             return false;
         };
-        if access == Access::Write && !self.marks.is_empty() {
+        if access == Access::Write {
             self.marks.remove(range);
         }
         self.remove(index);

@@ -145,8 +145,8 @@ impl Consumer {
         true
     }
 
-    /// Copies the record of the slot that there is, and gives the slot back. Fails with what the position's word was, if that
-    /// is not the position alone: somebody waits, or wrote there; [`judge`](Self::judge) knows.
+    /// Copies the record of the slot that there is, and gives the slot back. Fails with what the position's word was, if
+    /// that is not the position alone: somebody waits, or wrote there; [`judge`](Self::judge) knows.
     #[inline(always)]
     pub(super) fn take_slot<M: Memory>(&mut self, core: &Core<M>, to: &mut [u8]) -> Result<(), u32> {
         let (at, total) = (self.head, self.received.wrapping_add(1));

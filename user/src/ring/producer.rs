@@ -35,17 +35,6 @@ pub(super) struct Producer {
     written: u32,
 }
 
-/// What became of a record that was to be put in a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Put {
-    Published,
-    /// It is published, but this is what the word was that said how much is: somebody waits, or wrote there.
-    /// [`judge`](Producer::judge) knows.
-    Look(u32),
-    /// It was not put there.
-    NotNow,
-}
-
 impl Producer {
     /// What there is to know after the role or the lock was taken.
     pub(super) fn load<M: Memory>(core: &Core<M>) -> Result<Self, Corrupt> {
@@ -172,14 +161,18 @@ impl Producer {
         note(&core.memory.counters(), WRITING, self.published(), total);
     }
 
-    /// Writes a record to a slot and publishes it, if there is a free one, and nothing was written that is not
-    /// published: that comes first.
+    /// Whether there is a free slot, and nothing was written that is not published, which comes first: then
+    /// [`put_slot`](Self::put_slot) can have it.
     #[inline(always)]
-    pub(super) fn put_slot<M: Memory>(&mut self, core: &Core<M>, bytes: &[u8]) -> Put {
+    pub(super) fn has_slot<M: Memory>(&self, core: &Core<M>) -> bool {
+        self.written == 0 && !core.shape.is_full(distance(self.head, self.tail))
+    }
+
+    /// Writes a record to the slot that is free, and publishes it. Fails with what the position's word was, if that is
+    /// not the position alone: somebody waits, or wrote there; [`judge`](Self::judge) knows.
+    #[inline(always)]
+    pub(super) fn put_slot<M: Memory>(&mut self, core: &Core<M>, bytes: &[u8]) -> Result<(), u32> {
         let (at, total) = (self.tail, self.sent.wrapping_add(1));
-        if self.written > 0 || core.shape.is_full(distance(self.head, at)) {
-            return Put::NotNow;
-        }
         let counters = core.memory.counters();
         note(&counters, WRITING, at, total);
         core.memory.write(core.shape.slot_offset(at, bytes.len()), bytes);
@@ -188,7 +181,7 @@ impl Producer {
         compiler_fence(AcqRel);
         counters.set(SENT, total);
         (self.tail, self.sent) = (after, total);
-        if old == at { Put::Published } else { Put::Look(old) }
+        if old == at { Ok(()) } else { Err(old) }
     }
 
     /// After a slot was published: whether `old` is what was published before, and that somebody waits.

@@ -8,7 +8,7 @@ use super::core::{Core, announce_others, enter, sleep, try_enter};
 use super::core::{Corrupt, announce};
 use super::failure::Failure;
 use super::layout::WRITERS;
-use super::producer::{Producer, Put};
+use super::producer::Producer;
 use super::record::Span;
 use super::seam::Memory;
 use crate::deadline::Deadline;
@@ -154,13 +154,12 @@ impl<M: Memory> Writer<M> {
     /// [`send_slowly`](Self::send_slowly) is to be asked. It does what that would do, in a few instructions.
     #[inline(always)]
     pub(super) fn send_slot(&mut self, bytes: &[u8]) -> Result<bool, Failure<M::Error>> {
-        if self.core.shape.many_senders {
+        if self.core.shape.many_senders || !self.producer.has_slot(&self.core) {
             return Ok(false);
         }
         match self.producer.put_slot(&self.core, bytes) {
-            Put::Published => Ok(true),
-            Put::Look(old) => self.slot_published(old).map(|()| true),
-            Put::NotNow => Ok(false),
+            Ok(()) => Ok(true),
+            Err(old) => self.slot_published(old).map(|()| true),
         }
     }
 
