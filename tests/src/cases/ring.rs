@@ -3,6 +3,7 @@
 //! Rings between processes, some of which are killed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use shmdev::ring::{Options, Receiver, Records, Ring, RingError, Slots};
@@ -222,7 +223,7 @@ fn record(sender: u8, n: u64) -> Vec<u8> {
 /// Checks that a record is whole, and notes that it was received, for the first time.
 fn note(area: &Area, bytes: &[u8]) {
     let n = u64::from(u32::from_le_bytes(bytes[1..5].try_into().unwrap()));
-    assert!(n < EACH && bytes[0] < 2, "nonsense");
+    assert!(n < EACH && bytes[0] < 2, "nonsense: record {n} of {}", bytes[0]);
     assert_eq!(bytes, record(bytes[0], n), "torn");
     let index = u64::from(bytes[0]) * EACH + n;
     let word: &AtomicU64 = area.mapping().atomic(BITS + index as usize / 64 * 8).unwrap();
@@ -296,13 +297,19 @@ fn receive_until_an_empty_one() {
     }
 }
 
-/// Sends on where the last one was: `NEXT` counts what was begun, and that for each sender.
+/// The counter of how many records each sender may send. Those before it count what each has begun.
+const ALLOWED: usize = 2;
+
+/// Sends on where the last one was, as far as it may.
 fn send_on(sender: u8) -> Process {
     Process::fork(|| {
         let area = area();
         let mut ring = records(&area).sender().unwrap();
         loop {
             let n = counter(&area, sender.into()).fetch_add(1, Ordering::Relaxed);
+            while n >= counter(&area, ALLOWED).load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
             ring.send(&record(sender, n)).unwrap();
         }
     })
@@ -319,13 +326,16 @@ fn receive_on() -> Process {
 }
 
 fn who_is_killed_loses_its_record_in_flight_at_most() {
+    const ROUNDS: u64 = 60;
     let area = area();
     let ring = records(&area);
     let mut senders = [0, 1].map(|sender| Some(send_on(sender)));
     let mut receivers = [0, 1].map(|_| Some(receive_on()));
     let (mut killed_senders, mut killed_receivers) = (0, 0);
     let mut random = 1_u32;
-    for _ in 0..60 {
+    for round in 1..=ROUNDS {
+        // However long a round takes, there are enough for all.
+        counter(&area, ALLOWED).store(EACH / (ROUNDS + 1) * round, Ordering::Relaxed);
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let (which, on) = ((random >> 16) as usize % 2, u64::from(random >> 20) % 200);
         let received = ring.stats().received;
