@@ -39,6 +39,7 @@ use kernel::{
 impl Operations for Handle {
     type Device = Arc<Device>;
     type Polled = Segment;
+    type Mapped = Segment;
 
     fn open(device: &Arc<Device>, mode: OpenMode) -> Result<Arc<Self>> {
         Self::new(device, mode)
@@ -87,7 +88,7 @@ impl Operations for Handle {
             == MapMode::Huge
     }
 
-    fn mmap(&self, mapping: NewMapping<'_>) -> Result {
+    fn mmap(&self, mapping: NewMapping<'_, Self>) -> Result {
         mapping.forbid_exec()?;
         let segment = self.segment()?;
         let copies = !mapping.is_shared() && segment.map_mode() == MapMode::Fault;
@@ -109,7 +110,11 @@ impl Operations for Handle {
         if !writes {
             mapping.forbid_write()?;
         }
-        mapping.map(segment.clone())
+        mapping.map(segment)
+    }
+
+    fn mapped(&self) -> Option<&Segment> {
+        self.attached().map(|segment| &**segment)
     }
 
     fn ioctl(

@@ -27,7 +27,8 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::ArcBorrow, //
 };
 
 /// How many pages are mapped at a time, as the kernel does with files. They lie at a multiple of
@@ -42,7 +43,7 @@ const AROUND: usize = 16;
 /// `VM_MIXEDMAP` if their mode is [`MapMode::Fault`], `VM_PFNMAP` and no copy-on-write else.
 pub(super) struct Fault<'a> {
     vmf: *mut bindings::vm_fault,
-    pages: &'a Pages,
+    pages: ArcBorrow<'a, Pages>,
 }
 
 /// Some pages of a mapping.
@@ -58,7 +59,7 @@ impl<'a> Fault<'a> {
     /// # Safety
     ///
     /// They must be as the type invariants say, for `'a`.
-    pub(super) unsafe fn new(vmf: *mut bindings::vm_fault, pages: &'a Pages) -> Self {
+    pub(super) unsafe fn new(vmf: *mut bindings::vm_fault, pages: ArcBorrow<'a, Pages>) -> Self {
         // INVARIANT: By the caller's promise.
         Self { vmf, pages }
     }

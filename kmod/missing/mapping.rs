@@ -4,6 +4,10 @@
 
 use super::{
     fault::Fault,
+    miscdev::{
+        operations_of,
+        Operations, //
+    },
     pages::{
         MapMode,
         Pages, //
@@ -32,39 +36,31 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// What a mapping keeps.
-pub(super) struct Shown<T: Mapped> {
-    pub(super) object: Arc<T>,
-    /// The mapping lies within them.
-    pub(super) pages: Arc<Pages>,
-}
-
-impl<T: Mapped> Shown<T> {
-    /// Gives a mapping this to keep, and the operations that go with it.
-    ///
-    /// # Safety
-    ///
-    /// `vma` must be one that is being set up and is not going to fail, lie within the pages, and
-    /// have `VM_MIXEDMAP` for [`MapMode::Fault`], `VM_PFNMAP` and no copy-on-write for the others.
-    pub(super) unsafe fn install(this: Arc<Self>, vma: *mut bindings::vm_area_struct) {
-        let operations = match this.pages.mode() {
-            MapMode::Pfn => &const { Vtable::<T>::PFN },
-            MapMode::Fault => &const { Vtable::<T>::FAULT },
-            MapMode::Huge => &const { Vtable::<T>::HUGE },
-        };
-        // SAFETY: The vma is being set up, so both fields are ours to set.
-        unsafe {
-            (*vma).vm_private_data = this.into_foreign();
-            (*vma).vm_ops = operations;
-        }
+/// Gives a mapping of an open file the pages that it keeps, and the operations that go with them.
+///
+/// # Safety
+///
+/// `vma` must be one of a file of `T` that is being set up and is not going to fail, lie within the
+/// pages, and have `VM_MIXEDMAP` for [`MapMode::Fault`], `VM_PFNMAP` and no copy-on-write for the
+/// others.
+pub(super) unsafe fn install<T: Operations>(pages: Arc<Pages>, vma: *mut bindings::vm_area_struct) {
+    let operations = match pages.mode() {
+        MapMode::Pfn => &const { Vtable::<T>::PFN },
+        MapMode::Fault => &const { Vtable::<T>::FAULT },
+        MapMode::Huge => &const { Vtable::<T>::HUGE },
+    };
+    // SAFETY: The vma is being set up, so both fields are ours to set.
+    unsafe {
+        (*vma).vm_private_data = pages.into_foreign();
+        (*vma).vm_ops = operations;
     }
 }
 
-/// The operations of mappings of a `T`: `vm_private_data` is a foreign `Arc<Shown<T>>` that belongs
-/// to the vma, which is as [`Shown::install`] demands.
+/// The operations of mappings of a file of `T`: `vm_private_data` is a foreign `Arc<Pages>` that
+/// belongs to the vma, which is as [`install`] demands.
 struct Vtable<T>(PhantomData<T>);
 
-impl<T: Mapped> Vtable<T> {
+impl<T: Operations> Vtable<T> {
     const PFN: bindings::vm_operations_struct = bindings::vm_operations_struct {
         open: Some(Self::open),
         close: Some(Self::close),
@@ -91,9 +87,21 @@ impl<T: Mapped> Vtable<T> {
     /// # Safety
     ///
     /// `vma` must have these operations, and not be on its way to be freed for `'a`.
-    unsafe fn shown<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, Shown<T>> {
-        // SAFETY: `Shown::install` set the private data, and the reference is the vma's.
+    unsafe fn pages<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, Pages> {
+        // SAFETY: `install` set the private data, and the reference is the vma's.
         unsafe { Arc::borrow((*vma).vm_private_data) }
+    }
+
+    /// Tells of what becomes of a mapping.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must have these operations.
+    unsafe fn tell(vma: *mut bindings::vm_area_struct, what: impl FnOnce(&T::Mapped)) {
+        // SAFETY: As `install` demands; the vma keeps the file open.
+        let operations = unsafe { operations_of::<T>((*vma).vm_file) };
+        // There is something, or there would be no mapping of it.
+        let _ = operations.mapped().map(what);
     }
 
     /// # Safety
@@ -102,10 +110,11 @@ impl<T: Mapped> Vtable<T> {
     unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
         // SAFETY: The copy has the private data of the original, whose reference keeps it alive
         // here.
-        let shown = unsafe { Self::shown(vma) };
-        shown.object.mapping_copied();
+        let pages = unsafe { Self::pages(vma) };
         // The copy now has a reference of its own, which is the same pointer.
-        let _ = Arc::from(shown).into_foreign();
+        let _ = Arc::from(pages).into_foreign();
+        // SAFETY: The copy has these operations.
+        unsafe { Self::tell(vma, Mapped::mapping_copied) };
     }
 
     /// # Safety
@@ -113,8 +122,10 @@ impl<T: Mapped> Vtable<T> {
     /// `vma` must have these operations, and be going away.
     unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
         // SAFETY: The reference belongs to this vma, which does not use it again.
-        let shown: Arc<Shown<T>> = unsafe { Arc::from_foreign((*vma).vm_private_data) };
-        shown.object.mapping_removed();
+        let pages: Arc<Pages> = unsafe { Arc::from_foreign((*vma).vm_private_data) };
+        drop(pages);
+        // SAFETY: The vma has these operations.
+        unsafe { Self::tell(vma, Mapped::mapping_removed) };
     }
 
     /// Reads or writes on behalf of a debugger, which cannot reach pages that are mapped by number.
@@ -132,7 +143,7 @@ impl<T: Mapped> Vtable<T> {
         write: c_int,
     ) -> c_int {
         // SAFETY: By the caller's promise.
-        let (shown, area) = unsafe { (Self::shown(vma), VmaRef::from_raw(vma)) };
+        let (pages, area) = unsafe { (Self::pages(vma), VmaRef::from_raw(vma)) };
         let needed = if write != 0 {
             flags::WRITE
         } else {
@@ -150,9 +161,9 @@ impl<T: Mapped> Vtable<T> {
         // SAFETY: By the caller's promise, for `len` is not larger than it was.
         let copied = unsafe {
             if write != 0 {
-                shown.pages.copy_from(offset, len, buffer.cast())
+                pages.copy_from(offset, len, buffer.cast())
             } else {
-                shown.pages.copy_to(offset, len, buffer.cast())
+                pages.copy_to(offset, len, buffer.cast())
             }
         };
         // CAST: At most what a `c_int` said.
@@ -164,9 +175,9 @@ impl<T: Mapped> Vtable<T> {
     /// `vmf` must be that of a fault in a vma with these operations.
     unsafe fn touched<'a>(vmf: *mut bindings::vm_fault) -> Fault<'a> {
         // SAFETY: By the caller's promise; the vma of a fault is locked.
-        let shown = unsafe { Self::shown((*vmf).__bindgen_anon_1.vma) };
-        // SAFETY: By the caller's promise, and what `Shown::install` demanded. The vma keeps the pages.
-        unsafe { Fault::new(vmf, &*Arc::as_ptr(&shown.pages)) }
+        let pages = unsafe { Self::pages((*vmf).__bindgen_anon_1.vma) };
+        // SAFETY: By the caller's promise, and what `install` demanded. The vma keeps the pages.
+        unsafe { Fault::new(vmf, pages) }
     }
 
     /// # Safety

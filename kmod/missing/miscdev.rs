@@ -9,7 +9,10 @@
 use super::{
     ffi,
     poll::Polled,
-    vma::NewMapping, //
+    vma::{
+        Mapped,
+        NewMapping, //
+    }, //
 };
 use core::{
     marker::PhantomData,
@@ -92,6 +95,9 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     /// What files poll.
     type Polled: Polled;
 
+    /// What mappings of files show.
+    type Mapped: Mapped;
+
     /// The device is opened.
     fn open(device: &Self::Device, mode: OpenMode) -> Result<Arc<Self>>;
 
@@ -113,8 +119,11 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     /// Whether a mapping had better lie so in the address space that large entries can map it.
     fn has_large_pages(&self) -> bool;
 
-    /// Maps a part of the file.
-    fn mmap(&self, mapping: NewMapping<'_>) -> Result;
+    /// Maps a part of the file, by [`NewMapping::map`].
+    fn mmap(&self, mapping: NewMapping<'_, Self>) -> Result;
+
+    /// What [`Operations::mmap`] maps: the same from the first time on.
+    fn mapped(&self) -> Option<&Self::Mapped>;
 
     /// An ioctl, from 64-bit or 32-bit processes. Returns what the call returns, at least 0.
     fn ioctl(
@@ -225,10 +234,22 @@ impl<T: Operations> Deref for Sibling<T> {
 
     fn deref(&self) -> &T {
         // SAFETY: By the type invariant; while there is a reference, the file is not released.
-        let operations = unsafe { Vtable::<T>::operations(self.0.as_ptr()) };
+        let operations = unsafe { operations_of::<T>(self.0.as_ptr()) };
         // SAFETY: So the value lives, too, for as long as `self`.
         unsafe { &*core::ptr::from_ref::<T>(&operations) }
     }
+}
+
+/// The value that belongs to a file.
+///
+/// # Safety
+///
+/// `file` must be a file that `Vtable<T>::open` opened, and not be released for `'a`.
+pub(super) unsafe fn operations_of<'a, T: Operations>(
+    file: *const bindings::file,
+) -> ArcBorrow<'a, T> {
+    // SAFETY: `open` set the private data to the reference, which `release` takes back.
+    unsafe { Arc::borrow((*file).private_data) }
 }
 
 struct Vtable<T>(PhantomData<T>);
@@ -261,16 +282,6 @@ impl<T: Operations> Vtable<T> {
         &Self::OPERATIONS
     }
 
-    /// The value that belongs to a file.
-    ///
-    /// # Safety
-    ///
-    /// `file` must be a file that [`Self::open`] opened, and not be released for `'a`.
-    unsafe fn operations<'a>(file: *const bindings::file) -> ArcBorrow<'a, T> {
-        // SAFETY: `open` set the private data to the reference, which `release` takes back.
-        unsafe { Arc::borrow((*file).private_data) }
-    }
-
     /// # Safety
     ///
     /// `file` must be a file that is being opened by `misc_open`.
@@ -293,7 +304,7 @@ impl<T: Operations> Vtable<T> {
     /// `file` must be open.
     unsafe extern "C" fn flush(file: *mut bindings::file, _id: bindings::fl_owner_t) -> c_int {
         // SAFETY: The file is open.
-        unsafe { Self::operations(file) }.flush();
+        unsafe { operations_of::<T>(file) }.flush();
         0
     }
 
@@ -316,7 +327,7 @@ impl<T: Operations> Vtable<T> {
         whence: c_int,
     ) -> Offset {
         // SAFETY: The file is open.
-        let size = unsafe { Self::operations(file) }.size();
+        let size = unsafe { operations_of::<T>(file) }.size();
         match size.and_then(|size| Ok(Offset::try_from(size)?)) {
             // SAFETY: The file is open.
             Ok(size) => unsafe {
@@ -335,7 +346,7 @@ impl<T: Operations> Vtable<T> {
     ) -> isize {
         // SAFETY: The kiocb is valid and ours for the call, and its file is open.
         let (operations, position) =
-            unsafe { (Self::operations((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
+            unsafe { (operations_of::<T>((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
         // SAFETY: The iterator is valid, and its direction is that of a read.
         let to = unsafe { IovIterDest::from_raw(iter) };
         Self::advance(position, |at| operations.read(at, to))
@@ -352,7 +363,7 @@ impl<T: Operations> Vtable<T> {
         let append = unsafe { ffi::shmdev_iocb_append(kiocb) };
         // SAFETY: The kiocb is valid and ours for the call, and its file is open.
         let (operations, position) =
-            unsafe { (Self::operations((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
+            unsafe { (operations_of::<T>((*kiocb).ki_filp), &mut (*kiocb).ki_pos) };
         // SAFETY: The iterator is valid, and its direction is that of a write.
         let from = unsafe { IovIterSource::from_raw(iter) };
         Self::advance(position, |at| {
@@ -388,7 +399,7 @@ impl<T: Operations> Vtable<T> {
         flags: c_ulong,
     ) -> c_ulong {
         // SAFETY: The file is open.
-        let large = unsafe { Self::operations(file) }.has_large_pages();
+        let large = unsafe { operations_of::<T>(file) }.has_large_pages();
         // SAFETY: The arguments are those of this call.
         unsafe { ffi::shmdev_get_unmapped_area(file, address, len, page_offset, flags, large) }
     }
@@ -402,9 +413,9 @@ impl<T: Operations> Vtable<T> {
     ) -> c_int {
         // SAFETY: The vma is being set up.
         let vma = unsafe { VmaNew::from_raw(vma) };
-        // SAFETY: The file is open.
-        let operations = unsafe { Self::operations(file) };
-        from_result(|| operations.mmap(NewMapping::new(vma)).map(|()| 0))
+        // SAFETY: The file is open, and the vma is one of it.
+        let (operations, mapping) = unsafe { (operations_of::<T>(file), NewMapping::new(vma)) };
+        from_result(|| operations.mmap(mapping).map(|()| 0))
     }
 
     /// # Safety
@@ -416,7 +427,7 @@ impl<T: Operations> Vtable<T> {
         argument: c_ulong,
     ) -> c_long {
         // SAFETY: The file is open.
-        let operations = unsafe { Self::operations(file) };
+        let operations = unsafe { operations_of::<T>(file) };
         // SAFETY: The file is open.
         let table = unsafe { (*file).f_op };
         // INVARIANT: The file was opened by `open`.
@@ -435,7 +446,7 @@ impl<T: Operations> Vtable<T> {
         table: *mut bindings::poll_table_struct,
     ) -> bindings::__poll_t {
         // SAFETY: The file is open.
-        let operations = unsafe { Self::operations(file) };
+        let operations = unsafe { operations_of::<T>(file) };
         // SAFETY: The file is open until it is released, and until then the value lives.
         let for_the_file = unsafe { &*core::ptr::from_ref::<T>(&operations) };
         let Ok(polled) = for_the_file.polled() else {
@@ -452,7 +463,7 @@ impl<T: Operations> Vtable<T> {
     /// `file` must be open, and `lines` be valid and used by nobody else.
     unsafe extern "C" fn show_fdinfo(lines: *mut bindings::seq_file, file: *mut bindings::file) {
         // SAFETY: By the caller's promise.
-        let (operations, lines) = unsafe { (Self::operations(file), SeqFile::from_raw(lines)) };
+        let (operations, lines) = unsafe { (operations_of::<T>(file), SeqFile::from_raw(lines)) };
         operations.show_fdinfo(lines);
     }
 }

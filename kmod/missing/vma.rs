@@ -5,8 +5,8 @@
 
 use super::{
     ffi,
-    gfp::GFP_MAY_FAIL,
-    mapping::Shown,
+    mapping,
+    miscdev::Operations,
     pages::{
         MapMode,
         Pages,
@@ -14,16 +14,14 @@ use super::{
     },
     process::current_is_being_killed, //
 };
+use core::marker::PhantomData;
 use kernel::{
     bindings,
     error::to_result,
     mm::virt::VmaNew,
     page::PAGE_SHIFT,
     prelude::*,
-    sync::{
-        Arc,
-        UniqueArc, //
-    }, //
+    sync::Arc, //
 };
 
 /// What is mapped: told of each mapping that comes into being and that goes.
@@ -58,12 +56,21 @@ pub(crate) struct Window {
 }
 
 /// A mapping that `mmap` is setting up.
-pub(crate) struct NewMapping<'a>(&'a VmaNew);
+///
+/// # Invariants
+///
+/// It is of an open file of `T`.
+pub(crate) struct NewMapping<'a, T>(&'a VmaNew, PhantomData<T>);
 
-impl<'a> NewMapping<'a> {
+impl<'a, T: Operations> NewMapping<'a, T> {
     /// Wraps what the `mmap` operation is given.
-    pub(super) fn new(vma: &'a VmaNew) -> Self {
-        Self(vma)
+    ///
+    /// # Safety
+    ///
+    /// It must be of an open file of `T`.
+    pub(super) unsafe fn new(vma: &'a VmaNew) -> Self {
+        // INVARIANT: By the caller's promise.
+        Self(vma, PhantomData)
     }
 
     /// What part of the file it is to show.
@@ -108,24 +115,23 @@ impl<'a> NewMapping<'a> {
         self.0.try_clear_maywrite()
     }
 
-    /// Maps the window of `object`'s pages, and has `object` told of the mapping from now on. What of
-    /// it is mapped at once is all for [`MapMode::Pfn`], nothing for [`MapMode::Fault`], and for
-    /// [`MapMode::Huge`] what a large entry does not fit.
+    /// Maps the window of the pages of `object`, which is what [`Operations::mapped`] returns, and is told
+    /// of the mapping from now on. What of it is mapped at once is all for [`MapMode::Pfn`], nothing for
+    /// [`MapMode::Fault`], and for [`MapMode::Huge`] what a large entry does not fit.
     ///
     /// Fails with `EINVAL` if the window does not lie within the pages, or the mapping could copy on
     /// write and they cannot be; and as `remap_pfn_range` does. Then nothing is mapped.
-    pub(crate) fn map<T: Mapped>(self, object: Arc<T>) -> Result {
-        let shown = UniqueArc::new_uninit(GFP_MAY_FAIL)?;
+    pub(crate) fn map(self, object: &T::Mapped) -> Result {
         let pages = object.mapping_begins();
         if let Err(error) = self.map_pages(&pages) {
             object.mapping_failed();
             return Err(error);
         }
         object.mapping_made();
-        let shown = shown.write(Shown { object, pages });
-        // SAFETY: The vma is being set up, and ready as `map_pages` succeeded. From here on nothing
-        // fails, so `close` will be called once for it, and for each copy of which `open` is told.
-        unsafe { Shown::install(shown.into(), self.0.as_ptr()) };
+        // SAFETY: The vma is being set up, by the type invariant for a file of `T`, and ready as
+        // `map_pages` succeeded. From here on nothing fails, so `close` will be called once for it,
+        // and for each copy of which `open` is told.
+        unsafe { mapping::install::<T>(pages, self.0.as_ptr()) };
         Ok(())
     }
 
@@ -187,7 +193,7 @@ impl<'a> NewMapping<'a> {
             let len = count << PAGE_SHIFT;
             // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
             // runs are not empty and together as long as the vma at most. The frames are those of
-            // pages that the vma keeps, by `Shown`, until it is gone; or that are unmapped again if
+            // pages that the vma keeps, by `mapping::install`, until it is gone; or that are unmapped again if
             // this fails.
             to_result(unsafe {
                 bindings::remap_pfn_range(vma, *address, frame, len, (*vma).vm_page_prot)
