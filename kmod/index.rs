@@ -19,8 +19,7 @@ use kernel::{
     prelude::*,
     rbtree::{
         RBTree,
-        RBTreeNode,
-        RBTreeNodeReservation, //
+        RBTreeNode, //
     },
     sync::Arc, //
 };
@@ -35,17 +34,21 @@ pub(crate) struct Index {
     gone: bool,
 }
 
-/// Room for a segment.
-pub(crate) struct Room {
-    by_id: RBTreeNodeReservation<u64, Arc<Segment>>,
-    by_name: RBTreeNodeReservation<Name, Arc<Segment>>,
+/// A segment that is to come into an index, and the memory that this takes.
+pub(crate) struct Entry {
+    by_id: RBTreeNode<u64, Arc<Segment>>,
+    by_name: Option<RBTreeNode<Name, Arc<Segment>>>,
 }
 
-impl Room {
-    pub(crate) fn new() -> Result<Self> {
+impl Entry {
+    /// Fails with `ENOMEM`.
+    pub(crate) fn new(segment: &Arc<Segment>) -> Result<Self> {
+        let by_name = segment
+            .name()
+            .map(|&name| RBTreeNode::new(name, segment.clone(), GFP_MAY_FAIL));
         Ok(Self {
-            by_id: RBTreeNodeReservation::new(GFP_MAY_FAIL)?,
-            by_name: RBTreeNodeReservation::new(GFP_MAY_FAIL)?,
+            by_id: RBTreeNode::new(segment.id(), segment.clone(), GFP_MAY_FAIL)?,
+            by_name: by_name.transpose()?,
         })
     }
 }
@@ -72,15 +75,10 @@ impl Index {
     }
 
     /// Adds a segment whose number, and whose name if it has one, no other segment has.
-    pub(crate) fn add(&mut self, segment: &Arc<Segment>, room: Room) {
-        segment.announce();
-        let _ = self
-            .by_id
-            .insert(room.by_id.into_node(segment.id(), segment.clone()));
-        if let Some(&name) = segment.name() {
-            let _ = self
-                .by_name
-                .insert(room.by_name.into_node(name, segment.clone()));
+    pub(crate) fn add(&mut self, segment: Entry) {
+        let _ = self.by_id.insert(segment.by_id);
+        if let Some(node) = segment.by_name {
+            let _ = self.by_name.insert(node);
         }
     }
 

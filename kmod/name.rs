@@ -22,6 +22,9 @@ impl Name {
     ///
     /// Fails with `ENAMETOOLONG` if no zero ends it, and with `EINVAL` if it is no name.
     pub(crate) fn parse(field: &[u8; NAME_SIZE]) -> Result<Option<Self>> {
+        if *field == [0; NAME_SIZE] {
+            return Ok(None);
+        }
         let len = field
             .iter()
             .position(|&byte| byte == 0)
@@ -32,11 +35,12 @@ impl Name {
             || !name.iter().all(allowed)
             || name == b"."
             || name == b".."
+            || name.is_empty()
         {
             return Err(EINVAL);
         }
         // INVARIANT: `rest` is zeros, one at least.
-        Ok((!name.is_empty()).then_some(Self(*field)))
+        Ok(Some(Self(*field)))
     }
 
     /// As a field of the ABI.

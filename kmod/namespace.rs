@@ -9,8 +9,8 @@
 
 use crate::{
     index::{
-        Index,
-        Room, //
+        Entry,
+        Index, //
     },
     missing::{
         creds::{
@@ -258,10 +258,11 @@ impl Namespace {
     ///
     /// Fails with `ENXIO` if the namespace has gone, and as [`Segment::create`] does.
     fn add(&self, new: NewSegment, attacher: Option<Attacher>) -> Result<Arc<Segment>> {
-        let room = Room::new()?;
         let segment = Segment::create(new)?;
+        let entry = Entry::new(&segment)?;
         let mut segments = self.segments()?;
-        segments.index.add(&segment, room);
+        segment.announce();
+        segments.index.add(entry);
         if let Some(attacher) = attacher {
             segment.handle_attached(attacher.token);
         }

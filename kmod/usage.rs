@@ -11,11 +11,13 @@ use crate::missing::{
     gfp::GFP_MAY_FAIL,
     parameters::Limits, //
 };
+use core::mem;
 use kernel::{
     new_spinlock,
     prelude::*,
     rbtree::{
         RBTree,
+        RBTreeNode,
         RBTreeNodeReservation, //
     },
     sync::{
@@ -36,6 +38,8 @@ struct Counts {
     bytes: u64,
     /// Bytes of each user, who has at least one.
     users: RBTree<Kuid, u64>,
+    /// Memory for another user, left by one who has nothing any more.
+    spare: Option<RBTreeNodeReservation<Kuid, u64>>,
 }
 
 /// What is used.
@@ -54,6 +58,7 @@ impl Usage {
             segments: 0,
             bytes: 0,
             users: RBTree::new(),
+            spare: None,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -108,24 +113,33 @@ impl Account {
     /// Fails with `ENOSPC` if that would exceed a limit, and with `ENOMEM`.
     pub(crate) fn charge(self, segments: u64, bytes: u64) -> Result<Charge> {
         let limits = Limits::now();
-        let spare = RBTreeNodeReservation::new(GFP_MAY_FAIL)?;
         let within = |used: u64, more: u64, limit: u64| {
             let sum = used.checked_add(more)?;
             // Whoever adds nothing is not hindered by what is there.
             (more == 0 || sum <= limit).then_some(sum)
         };
 
-        let mut guard = self.usage.counts.lock();
-        let counts = &mut *guard;
-        let of_user = counts.users.get(&self.user).copied().unwrap_or(0);
-        let all_segments = within(counts.segments, segments, limits.segments).ok_or(ENOSPC)?;
-        let all_bytes = within(counts.bytes, bytes, limits.total_bytes).ok_or(ENOSPC)?;
-        let of_user = within(of_user, bytes, limits.user_bytes).ok_or(ENOSPC)?;
-        counts.segments = all_segments;
-        counts.bytes = all_bytes;
-        // Replaces what is there of that user, which then is freed.
-        let _old = counts.users.insert(spare.into_node(self.user, of_user));
-        drop(guard);
+        let mut spare = None;
+        loop {
+            let mut guard = self.usage.counts.lock();
+            let counts = &mut *guard;
+            let of_user = counts.users.get(&self.user).copied().unwrap_or(0);
+            let all_segments = within(counts.segments, segments, limits.segments).ok_or(ENOSPC)?;
+            let all_bytes = within(counts.bytes, bytes, limits.total_bytes).ok_or(ENOSPC)?;
+            let of_user = within(of_user, bytes, limits.user_bytes).ok_or(ENOSPC)?;
+            if let Some(there) = counts.users.get_mut(&self.user) {
+                *there = of_user;
+            } else if let Some(memory) = counts.spare.take().or_else(|| spare.take()) {
+                let _ = counts.users.insert(memory.into_node(self.user, of_user));
+            } else {
+                drop(guard);
+                spare = Some(RBTreeNodeReservation::new(GFP_MAY_FAIL)?);
+                continue;
+            }
+            counts.segments = all_segments;
+            counts.bytes = all_bytes;
+            break;
+        }
         Ok(Charge {
             account: self,
             segments,
@@ -142,10 +156,8 @@ impl Charge {
 
     /// Takes over what another one counts for the same user.
     pub(crate) fn absorb(&mut self, mut other: Self) {
-        self.bytes = self.bytes.saturating_add(core::mem::take(&mut other.bytes));
-        self.segments = self
-            .segments
-            .saturating_add(core::mem::take(&mut other.segments));
+        self.bytes = self.bytes.saturating_add(mem::take(&mut other.bytes));
+        self.segments = self.segments.saturating_add(mem::take(&mut other.segments));
     }
 
     /// Parts with so many of its bytes.
@@ -175,12 +187,14 @@ impl Drop for Charge {
             *bytes = bytes.saturating_sub(self.bytes);
             nobody = *bytes == 0;
         }
-        let left = if nobody {
-            counts.users.remove_node(user)
-        } else {
-            None
-        };
-        drop(counts);
-        drop(left);
+        if nobody {
+            let left = counts
+                .users
+                .remove_node(user)
+                .map(RBTreeNode::into_reservation);
+            let unneeded = mem::replace(&mut counts.spare, left);
+            drop(counts);
+            drop(unneeded);
+        }
     }
 }

@@ -135,11 +135,13 @@ impl Drop for Piece {
 ///
 /// # Invariants
 ///
-/// `pieces` is sorted by `first`, and the pieces follow one another without a gap: the pages of all
-/// of them are `0..count`. With [`MapMode::Fault`] they are split.
+/// The pieces, the first and the others, are sorted by `first` and follow one another without a gap:
+/// the pages of all of them are `0..count`. With [`MapMode::Fault`] they are split.
 pub(crate) struct Pages {
     mode: MapMode,
-    pieces: KVVec<Piece>,
+    /// Kept apart from the others: most often there are none.
+    first: Option<Piece>,
+    others: KVVec<Piece>,
     count: usize,
 }
 
@@ -154,7 +156,8 @@ impl Pages {
         // INVARIANT: No pieces are no pages.
         Self {
             mode,
-            pieces: KVVec::new(),
+            first: None,
+            others: KVVec::new(),
             count: 0,
         }
     }
@@ -164,18 +167,18 @@ impl Pages {
     /// Fails with `ENOMEM`, at once when the machine has not so many pages, and with `EINTR` when
     /// the task is being killed.
     pub(crate) fn allocate(count: usize, mode: MapMode) -> Result<Self> {
-        Self::none(mode).resized(count)
+        Self::check_possible(count)?;
+        let mut pages = Self::none(mode);
+        pages.extend(count)?;
+        Ok(pages)
     }
 
     /// The first `count` of these pages; if there are fewer, all of them and newly allocated ones.
     /// Fails as [`Pages::allocate`] does.
     pub(crate) fn resized(&self, count: usize) -> Result<Self> {
-        // SAFETY: Reads a counter.
-        if count > unsafe { ffi::shmdev_totalram_pages() } {
-            return Err(ENOMEM);
-        }
+        Self::check_possible(count)?;
         let mut pages = Self::none(self.mode);
-        for piece in self.pieces.iter().take_while(|piece| piece.first < count) {
+        for piece in self.pieces_from(0).take_while(|piece| piece.first < count) {
             if current_is_being_killed() {
                 return Err(EINTR);
             }
@@ -183,6 +186,15 @@ impl Pages {
         }
         pages.extend(count)?;
         Ok(pages)
+    }
+
+    /// Fails with `ENOMEM` if the machine has not so many pages.
+    fn check_possible(count: usize) -> Result {
+        // SAFETY: Reads a counter.
+        if count > unsafe { ffi::shmdev_totalram_pages() } {
+            return Err(ENOMEM);
+        }
+        Ok(())
     }
 
     /// Allocates pages until there are `count`.
@@ -207,7 +219,11 @@ impl Pages {
 
     fn push(&mut self, piece: Piece) -> Result {
         let end = piece.end;
-        self.pieces.push(piece, GFP_MAY_FAIL)?;
+        if self.first.is_none() {
+            self.first = Some(piece);
+        } else {
+            self.others.push(piece, GFP_MAY_FAIL)?;
+        }
         // INVARIANT: The new piece begins where the last one ended.
         self.count = end;
         Ok(())
@@ -225,7 +241,8 @@ impl Pages {
 
     /// In how many pieces.
     pub(crate) fn pieces(&self) -> usize {
-        self.pieces.len()
+        let first = usize::from(self.first.is_some());
+        self.others.len().saturating_add(first)
     }
 
     /// Physically contiguous runs that together are the pages `first..first + count`, in order, as
@@ -382,7 +399,16 @@ impl Pages {
 
     /// The pieces from the one that holds page `index` on.
     fn pieces_from(&self, index: usize) -> impl Iterator<Item = &Piece> + '_ {
-        let start = self.pieces.partition_point(|piece| piece.end <= index);
-        self.pieces.get(start..).into_iter().flatten()
+        let start = match &self.first {
+            Some(first) if first.end <= index => self
+                .others
+                .partition_point(|piece| piece.end <= index)
+                .saturating_add(1),
+            _ => 0,
+        };
+        (start..).map_while(|number| match number.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(number) => self.others.get(number),
+        })
     }
 }
