@@ -8,7 +8,7 @@ use super::model::Random;
 use super::waiters::{nobody_sleeps, waiter, zeroed};
 use super::{debugfs, refused};
 use crate::harness::tests;
-use crate::sys::process::until;
+use crate::sys::process::{End, until};
 use crate::sys::{DEADLINE_NEVER, Errno, Handle, PAGE, Process, Region, Result, now_ns};
 
 tests![
@@ -40,7 +40,7 @@ fn nobody_is_lost_while_others_move_and_wake_them() {
     let handle = zeroed();
     let shared = Region::shared(PAGE);
     let (rounds, end) = (shared.u32(0), shared.u32(4));
-    let waiters: Vec<_> = (0..8_u64)
+    let mut waiters: Vec<_> = (0..8_u64)
         .map(|seed| {
             Process::fork(|| {
                 let handle = Handle::rw();
@@ -74,13 +74,21 @@ fn nobody_is_lost_while_others_move_and_wake_them() {
             .for_each(|&offset| _ = handle.wake(offset, 1).unwrap());
     }
     end.store(1, Ordering::SeqCst);
+    // One may have looked for the end before, and wait only now.
     until("all have come to an end", || {
         WORDS
             .iter()
             .for_each(|&offset| _ = handle.wake(offset, 100).unwrap());
-        handle.stat().unwrap().sleepers == 0
+        waiters.retain_mut(|waiter| match waiter.ended() {
+            None => true,
+            Some(end) => {
+                assert_eq!(end, End::Exit(0));
+                false
+            }
+        });
+        waiters.is_empty()
     });
-    waiters.into_iter().chain(movers).for_each(Process::join);
+    movers.into_iter().for_each(Process::join);
     nobody_sleeps(&handle);
     no_place_is_left();
 }
