@@ -75,9 +75,9 @@ impl Index {
     }
 
     /// Adds a segment whose number, and whose name if it has one, no other segment has.
-    pub(crate) fn add(&mut self, segment: Entry) {
-        let _ = self.by_id.insert(segment.by_id);
-        if let Some(node) = segment.by_name {
+    pub(crate) fn add(&mut self, entry: Entry) {
+        let _ = self.by_id.insert(entry.by_id);
+        if let Some(node) = entry.by_name {
             let _ = self.by_name.insert(node);
         }
     }

@@ -35,7 +35,6 @@ impl Name {
             || !name.iter().all(allowed)
             || name == b"."
             || name == b".."
-            || name.is_empty()
         {
             return Err(EINVAL);
         }

@@ -170,7 +170,8 @@ impl Namespace {
     ///
     /// Fails with `EEXIST` if there is one and there must not be, with `EACCES`, with `EINVAL` if
     /// it is smaller than asked for, with `EOPNOTSUPP` if it is mapped in another way, with
-    /// `ERESTARTSYS` if a signal comes while somebody else makes one, with `ENXIO` if the namespace has gone, and as [`Segment::create`] does.
+    /// `ERESTARTSYS` if a signal comes while somebody else makes one, with `ENXIO` if the namespace has
+    /// gone, and as [`Segment::create`] does.
     pub(crate) fn create(&self, creation: &Creation, attacher: Attacher) -> Result<Attached> {
         let making = match creation.name {
             Some(name) => match self.find_or_make(name, creation, attacher)? {

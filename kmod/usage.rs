@@ -129,7 +129,7 @@ impl Account {
             let of_user = within(of_user, bytes, limits.user_bytes).ok_or(ENOSPC)?;
             if let Some(there) = counts.users.get_mut(&self.user) {
                 *there = of_user;
-            } else if let Some(memory) = counts.spare.take().or_else(|| spare.take()) {
+            } else if let Some(memory) = spare.take().or_else(|| counts.spare.take()) {
                 let _ = counts.users.insert(memory.into_node(self.user, of_user));
             } else {
                 drop(guard);

@@ -98,7 +98,8 @@ impl<T: Operations> Vtable<T> {
     ///
     /// `vma` must have these operations.
     unsafe fn tell(vma: *mut bindings::vm_area_struct, what: impl FnOnce(&T::Mapped)) {
-        // SAFETY: As `install` demands; the vma keeps the file open.
+        // SAFETY: As `install` demands. The vma keeps the file open; or, if it is a copy that is being
+        // made, the original does.
         let operations = unsafe { operations_of::<T>((*vma).vm_file) };
         // There is something, or there would be no mapping of it.
         let _ = operations.mapped().map(what);

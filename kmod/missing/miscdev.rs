@@ -312,7 +312,7 @@ impl<T: Operations> Vtable<T> {
     ///
     /// `file` must be on its way to be freed.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: No other operation runs or will run on the file, so the box may be taken back.
+        // SAFETY: No other operation runs or will run on the file, so the reference may be taken back.
         let operations: Arc<T> = unsafe { Arc::from_foreign((*file).private_data) };
         operations.release();
         0
@@ -411,6 +411,11 @@ impl<T: Operations> Vtable<T> {
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
+        // SAFETY: The vma is being set up, so nobody changes this.
+        if unsafe { (*vma).vm_file } != file {
+            // Who maps it on behalf of another file.
+            return EINVAL.to_errno();
+        }
         // SAFETY: The vma is being set up.
         let vma = unsafe { VmaNew::from_raw(vma) };
         // SAFETY: The file is open, and the vma is one of it.

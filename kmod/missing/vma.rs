@@ -115,9 +115,10 @@ impl<'a, T: Operations> NewMapping<'a, T> {
         self.0.try_clear_maywrite()
     }
 
-    /// Maps the window of the pages of `object`, which is what [`Operations::mapped`] returns, and is told
-    /// of the mapping from now on. What of it is mapped at once is all for [`MapMode::Pfn`], nothing for
-    /// [`MapMode::Fault`], and for [`MapMode::Huge`] what a large entry does not fit.
+    /// Maps the window of the pages of `object`, and has that told of the mapping from now on. It must
+    /// be what [`Operations::mapped`] returns. What of the window is mapped at once is all for
+    /// [`MapMode::Pfn`], nothing for [`MapMode::Fault`], and for [`MapMode::Huge`] what a large entry
+    /// does not fit.
     ///
     /// Fails with `EINVAL` if the window does not lie within the pages, or the mapping could copy on
     /// write and they cannot be; and as `remap_pfn_range` does. Then nothing is mapped.
