@@ -3,7 +3,7 @@
 //! `kmod/`; objects are kept in the cache, for each kernel and workspace.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,7 +14,7 @@ use crate::{
     cache::{Key, Kind, Lock},
     ctx::Ctx,
     error::Failure,
-    kernel::{Kernel, OBJECTS, SOURCE, Spec, Toolchain},
+    kernel::{self, Kernel, OBJECTS, SOURCE, Spec, Toolchain},
     root::Root,
     run as process,
     sandbox::Program,
@@ -40,7 +40,7 @@ pub struct Args {
 /// `cargo xtask kmod`: builds the module and prints where it is.
 pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
     let spec = Spec::from_options(ctx, args.kernel.as_deref(), args.kernel_dir.as_deref(), true)?;
-    let root = Root::ensure(ctx)?;
+    let root = kernel::root_for(ctx, [&spec])?;
     let kernel = Kernel::ensure_to_build(ctx, &root, &spec)?;
     println!("{}", build(ctx, &root, &kernel)?.display());
     ctx.ui.step(&by_hand(&kernel));
@@ -90,6 +90,36 @@ pub fn build_stripped(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<Vec<u8>
     fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))
 }
 
+fn remove_if_there(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Adds the names and contents of all files in a directory, but for what editors hide there.
+fn with_files(mut key: Key, dir: &Path) -> Result<Key> {
+    let context = || format!("cannot read {}", dir.display());
+    let mut entries = fs::read_dir(dir)
+        .with_context(context)?
+        .collect::<io::Result<Vec<_>>>()
+        .with_context(context)?;
+    entries.retain(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        key = key.with(path.as_os_str().as_encoded_bytes());
+        key = if entry.file_type().with_context(context)?.is_dir() {
+            with_files(key, &path)?
+        } else {
+            key.with(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?)
+        };
+    }
+    Ok(key)
+}
+
 /// Makes `to` from `from` if it is older; `to` is whole whenever it is there.
 fn derive(from: &Path, to: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
@@ -101,6 +131,12 @@ fn derive(from: &Path, to: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Res
     make(&partial)?;
     fs::rename(&partial, to).with_context(|| format!("cannot rename {}", partial.display()))
 }
+
+/// Counts up when this file makes the module differently.
+const LAYOUT: &str = "1";
+
+/// Where it is kept what a module was made from: kbuild takes seconds to see that nothing has changed.
+const MADE_FROM: &str = "made-from";
 
 /// Runs clippy over the module; any warning fails.
 pub fn clippy(ctx: &Ctx, root: &Root, kernel: &Kernel) -> Result<()> {
@@ -146,14 +182,49 @@ struct Job<'a> {
 
 impl<'a> Job<'a> {
     fn module(&self) -> Result<PathBuf> {
+        let (module, mark) = (self.out.join("shmdev.ko"), self.out.join(MADE_FROM));
+        let inputs = self.inputs()?;
+        let is_made = || fs::read_to_string(&mark).is_ok_and(|made_from| Some(made_from) == inputs);
+        if module.exists() && is_made() {
+            return Ok(module);
+        }
+        // Whoever is interrupted leaves no mark.
+        remove_if_there(&mark)?;
         self.make(&["modules"], "module")?;
-        let module = self.out.join("shmdev.ko");
         if !module.exists() {
             return Err(Failure::tests(
                 "the module's build made no shmdev.ko: look at kmod/Kbuild",
             ));
         }
+        match inputs {
+            Some(inputs) if self.inputs()?.as_ref() == Some(&inputs) => {
+                fs::write(&mark, inputs).with_context(|| format!("cannot write {}", mark.display()))?;
+            }
+            // One was saved meanwhile: kbuild would keep an object that was begun before and written after that.
+            Some(_) => self.remove_objects()?,
+            None => {}
+        }
         Ok(module)
+    }
+
+    fn remove_objects(&self) -> Result<()> {
+        let entries =
+            fs::read_dir(&self.out).with_context(|| format!("cannot read {}", self.out.display()))?;
+        let mut paths = entries.flatten().map(|entry| entry.path());
+        paths.try_for_each(|path| match path.extension() {
+            Some(extension) if extension == "o" => remove_if_there(&path),
+            _ => Ok(()),
+        })
+    }
+
+    /// What the module is made from, as a hash: of its source, for the build directory belongs to one kernel. Nothing if
+    /// that kernel is not ours, and may be another one tomorrow.
+    fn inputs(&self) -> Result<Option<String>> {
+        if self.kernel.toolchain != Toolchain::Root {
+            return Ok(None);
+        }
+        let key = Key::new().with(LAYOUT).with(self.kernel.make.join(" "));
+        Ok(Some(with_files(key, &self.source)?.hex()))
     }
 
     fn new(ctx: &'a Ctx, root: &'a Root, kernel: &'a Kernel, kind: Kind) -> Result<Self> {
@@ -303,6 +374,25 @@ mod tests {
         assert_eq!(fs::read_to_string(&to).unwrap(), "one");
         derive(&from, &to, copy).unwrap();
         assert_eq!(fs::read_to_string(&to).unwrap(), "two");
+    }
+
+    #[test]
+    fn every_file_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let hash = || with_files(Key::new(), dir.path()).unwrap().hex();
+        let mut seen = vec![hash()];
+        fs::create_dir(dir.path().join("sync")).unwrap();
+        for (name, text) in [
+            ("sync/a.rs", "1"),
+            ("sync/a.rs", "2"),
+            ("b.rs", ""),
+            ("Kbuild", ""),
+        ] {
+            fs::write(dir.path().join(name), text).unwrap();
+            assert!(!seen.contains(&hash()));
+            seen.push(hash());
+        }
+        assert_eq!(seen.last(), Some(&hash()));
     }
 
     #[test]
