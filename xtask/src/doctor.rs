@@ -112,7 +112,10 @@ fn kvm(ctx: &Ctx, report: &mut Report) {
 }
 
 fn has_kernel(ctx: &Ctx) -> bool {
-    fs::read_dir(ctx.cache.dir().join(Kind::Kernel.name())).is_ok_and(|mut entries| entries.next().is_some())
+    let entries = fs::read_dir(ctx.cache.dir().join(Kind::Kernel.name()));
+    let mut entries = entries.into_iter().flatten().flatten();
+    // Those of packages are no kernels yet.
+    entries.any(|entry| entry.path().join("kernel.json").exists())
 }
 
 fn network(report: &mut Report) {

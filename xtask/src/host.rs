@@ -2,7 +2,12 @@
 //! What the host must have: few programs, and for an ordinary user a user namespace with subordinate ids. Finds what is
 //! missing, and installs it where that needs nobody's password.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result};
 
@@ -29,7 +34,7 @@ pub struct Package {
     ordinary_user_only: bool,
 }
 
-const PACKAGES: [Package; 5] = [
+const PACKAGES: [Package; 6] = [
     Package {
         purpose: "makes the build root",
         apt: "mmdebstrap",
@@ -69,6 +74,14 @@ const PACKAGES: [Package; 5] = [
         pacman: "shadow",
         proof: "newuidmap",
         ordinary_user_only: true,
+    },
+    Package {
+        purpose: "unpacks kernels",
+        apt: "xz-utils",
+        dnf: "xz",
+        pacman: "xz",
+        proof: "xz",
+        ordinary_user_only: false,
     },
 ];
 
@@ -110,19 +123,23 @@ pub fn lacks() -> Vec<Lack> {
     lacks
 }
 
-/// Makes sure that nothing is missing: installs it, or stops with the command that would.
+/// Makes sure that nothing is missing: installs it, or stops with the command that would. Looks once.
 pub fn require(ctx: &Ctx) -> Result<()> {
-    let lacks = lacks();
-    if lacks.is_empty() {
+    static IS_THERE: Mutex<bool> = Mutex::new(false);
+    let mut is_there = IS_THERE.lock().unwrap_or_else(PoisonError::into_inner);
+    if *is_there {
         return Ok(());
     }
-    install(ctx, &lacks)?;
-    let left = self::lacks();
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::machinery(explain(&left)))
+    let lacks = lacks();
+    if !lacks.is_empty() {
+        install(ctx, &lacks)?;
+        let left = self::lacks();
+        if !left.is_empty() {
+            return Err(Failure::machinery(explain(&left)));
+        }
     }
+    *is_there = true;
+    Ok(())
 }
 
 /// Installs what packages can mend, if the user is root or sudo asks no password.

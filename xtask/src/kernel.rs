@@ -15,15 +15,17 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ctx::Ctx,
     debian::Recipe,
     error::Failure,
+    host,
     root::Root,
     sandbox::{Program, Sandbox},
     ui::Task,
@@ -87,6 +89,15 @@ impl Spec {
                 series.join(", "),
                 others.join(", ")
             ))),
+        }
+    }
+
+    /// Fetches what can be fetched without a root.
+    fn fetch(&self, ctx: &Ctx) -> Result<()> {
+        match self {
+            Spec::Series(series) => stock::fetch(ctx, series),
+            Spec::Debug => stock::fetch(ctx, &Recipe::load(&ctx.workspace)?.debug.series),
+            Spec::Dir(_) | Spec::Host => Ok(()),
         }
     }
 
@@ -212,7 +223,7 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
     let specs = Spec::several(ctx, args.kernel.as_deref(), None)?;
-    let root = Root::ensure(ctx)?;
+    let root = root_for(ctx, &specs)?;
     for spec in specs {
         let kernel = Kernel::ensure(ctx, &root, &spec)?;
         println!(
@@ -224,6 +235,25 @@ pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The build root, and what these kernels need beside it, which is fetched while it is made.
+pub fn root_for<'a>(ctx: &Ctx, specs: impl IntoIterator<Item = &'a Spec> + Send) -> Result<Root> {
+    host::require(ctx)?;
+    thread::scope(|scope| {
+        let packages = scope.spawn(|| specs.into_iter().try_for_each(|spec| spec.fetch(ctx)));
+        let root = Root::ensure(ctx);
+        let packages = packages
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("fetching a kernel's packages panicked")));
+        match (root, packages) {
+            (Err(error), Err(another)) => {
+                ctx.ui.warn(&format!("{another:#}"));
+                Err(error)
+            }
+            (root, packages) => packages.and(root),
+        }
+    })
 }
 
 /// Runs `make` for a kernel that is being made: `source` read-only, `objects` writable.
@@ -250,17 +280,14 @@ fn watch_steps(task: &Task, done: &mut u64, line: Option<&str>) {
 
 /// As many jobs as there are processors.
 fn jobs() -> String {
-    format!(
-        "-j{}",
-        std::thread::available_parallelism().map_or(1, usize::from)
-    )
+    format!("-j{}", thread::available_parallelism().map_or(1, usize::from))
 }
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Remembers what a cache entry is; paths are those inside the entry.
+/// Remembers what a cache entry is; relative paths are those inside the entry.
 fn save(dir: &Path, kernel: &Kernel) -> Result<()> {
     let text = serde_json::to_string_pretty(kernel)?;
     fs::write(dir.join("kernel.json"), text).context("cannot write kernel.json")

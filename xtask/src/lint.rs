@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::{
     ctx::Ctx,
     error::Failure,
-    kernel::{Kernel, Spec},
+    kernel::{self, Kernel, Spec},
     kmod,
     root::Root,
     run as process,
@@ -17,8 +17,9 @@ use crate::{
 
 /// Runs every check.
 pub fn run(ctx: &Ctx) -> Result<ExitCode> {
-    let root = Root::ensure(ctx)?;
-    let kernel = Kernel::ensure(ctx, &root, &Spec::from_options(ctx, None, None, false)?)?;
+    let spec = Spec::from_options(ctx, None, None, false)?;
+    let root = kernel::root_for(ctx, [&spec])?;
+    let kernel = Kernel::ensure(ctx, &root, &spec)?;
     let cargo = |args: &[&str]| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&ctx.workspace).args(args);

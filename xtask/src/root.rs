@@ -5,7 +5,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result};
@@ -19,9 +18,8 @@ use crate::{
     host,
     mirror::{KEYRING, Mirror},
     run,
-    sandbox::Sandbox,
+    sandbox::{Sandbox, isolated},
     ui::Task,
-    userns,
 };
 
 /// Counts up when this file makes the root differently.
@@ -42,11 +40,7 @@ impl Root {
     pub fn ensure(ctx: &Ctx) -> Result<Self> {
         let recipe = Recipe::load(&ctx.workspace)?;
         host::require(ctx)?;
-        let key = format!(
-            "{}-{}",
-            recipe.release,
-            Key::new().with(LAYOUT).with(inputs(&recipe)).hex()
-        );
+        let key = key(&recipe);
         let entry = ctx
             .cache
             .entry(&ctx.ui, Kind::Root, &key, |dir| make(ctx, &recipe, dir))?;
@@ -72,11 +66,16 @@ impl Root {
     }
 }
 
-/// Of the recipe, what the root depends on.
-fn inputs(recipe: &Recipe) -> String {
-    format!(
+/// What a root is called that is made from this recipe.
+pub fn key(recipe: &Recipe) -> String {
+    let inputs = format!(
         "{} {:?} {:?} {:?}",
         recipe.release, recipe.suites, recipe.security, recipe.packages
+    );
+    format!(
+        "{}-{}",
+        recipe.release,
+        Key::new().with(LAYOUT).with(inputs).hex()
     )
 }
 
@@ -90,6 +89,7 @@ fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
         .ui
         .task(&format!("build root (Debian {})", recipe.release), 100);
     let mut phase = Phase::default();
+    // It mounts things in the root.
     let mut command = isolated("mmdebstrap");
     command
         .args(arguments(recipe, &debs))
@@ -106,23 +106,6 @@ fn make(ctx: &Ctx, recipe: &Recipe, dir: &Path) -> Result<()> {
     .with_context(|| explain(recipe, mirror.as_ref()))?;
     task.finish();
     Ok(())
-}
-
-/// mmdebstrap mounts things in the root: in namespaces of its own, so that they go with it, however it ends.
-fn isolated(program: &str) -> Command {
-    let mut command = userns::command("bwrap");
-    command.args([
-        "--dev-bind",
-        "/",
-        "/",
-        "--proc",
-        "/proc",
-        "--unshare-pid",
-        "--die-with-parent",
-        "--",
-        program,
-    ]);
-    command
 }
 
 fn arguments(recipe: &Recipe, debs: &Path) -> Vec<String> {

@@ -8,15 +8,15 @@ use anyhow::{Context, Result};
 
 use crate::{
     ctx::Ctx,
-    kernel::{Kernel, Spec},
+    kernel::{self, Kernel, Spec},
     kmod,
-    root::Root,
 };
 
 /// Writes the file and says how to use it.
 pub fn run(ctx: &Ctx) -> Result<ExitCode> {
-    let root = Root::ensure(ctx)?;
-    let kernel = Kernel::ensure(ctx, &root, &Spec::from_options(ctx, None, None, false)?)?;
+    let spec = Spec::from_options(ctx, None, None, false)?;
+    let root = kernel::root_for(ctx, [&spec])?;
+    let kernel = Kernel::ensure(ctx, &root, &spec)?;
     let text = kmod::rust_project(ctx, &root, &kernel)?;
     let path = ctx.workspace.join("rust-project.json");
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

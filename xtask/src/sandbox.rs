@@ -85,18 +85,10 @@ impl Sandbox {
         self
     }
 
-    /// Keeps the host's network reachable, by the host's resolver and proxy.
+    /// Keeps the host's network, for those who are to connect to the program.
     pub fn network(mut self) -> Self {
         self.network = true;
-        for name in ["http_proxy", "https_proxy", "no_proxy"] {
-            if let Some(value) = std::env::var_os(name) {
-                self = self.env(name, value);
-            }
-        }
-        match fs::canonicalize("/etc/resolv.conf") {
-            Ok(resolver) => self.ro_bind(resolver, "/etc/resolv.conf"),
-            Err(_) => self,
-        }
+        self
     }
 
     fn with_bind(mut self, how: &'static str, host: &Path, inside: &Path) -> Self {
@@ -166,6 +158,24 @@ impl Sandbox {
         args.extend(self.args.iter().cloned());
         args
     }
+}
+
+/// A program of the host's, which with all that it starts, and all that it mounts, is gone when the caller is, however
+/// that goes.
+pub fn isolated(program: &str) -> Command {
+    let mut command = userns::command("bwrap");
+    command.args([
+        "--dev-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--unshare-pid",
+        "--die-with-parent",
+        "--",
+        program,
+    ]);
+    command
 }
 
 /// A program of the root's, or of the host's where the root has not the right one. On the host there is nothing to

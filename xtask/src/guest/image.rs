@@ -25,7 +25,7 @@ use crate::{
     error::Failure,
     guest_bins::{self, GuestBins, Purpose},
     host,
-    kernel::{Kernel, Spec},
+    kernel::{self, Kernel, Spec},
     kmod,
     root::Root,
 };
@@ -89,7 +89,7 @@ fn assemble(ctx: &Ctx, spec: &Spec, purpose: Purpose) -> Result<(Root, Kernel, A
     thread::scope(|scope| {
         // The host's compiler makes the programs, so they need not wait for the root.
         let programs = scope.spawn(|| guest_bins::build(ctx, purpose));
-        let root = Root::ensure(ctx)?;
+        let root = kernel::root_for(ctx, [spec])?;
         let kernel = Kernel::ensure(ctx, &root, spec)?;
         let module = kmod::build_stripped(ctx, &root, &kernel)?;
         let programs = programs

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Debian's archive, as the root's own apt sees it: which kernels it has, and their packages.
+//! Debian's archive, as apt sees it: which kernels it has, and their packages. It is the host's apt, which mmdebstrap
+//! needs too, but nothing of the host's configuration, and there need not be a root yet.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     cache::{self, Kind, Lock},
@@ -18,14 +21,11 @@ use crate::{
     mirror::Mirror,
     root::Root,
     run,
-    sandbox::Sandbox,
+    sandbox::isolated,
 };
 
-/// The list of mirrors, inside the sandbox.
-const SOURCES: &str = "/run/sources.list";
-
 /// A kernel in the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// `7.3`.
     pub series: String,
@@ -52,40 +52,40 @@ impl Choice {
 /// The archive, with fresh lists, as long as nobody else asks.
 pub struct Archive<'a> {
     ctx: &'a Ctx,
-    root: &'a Root,
     dir: PathBuf,
-    sources: PathBuf,
     mirror: Mirror,
     _lock: Lock,
 }
 
 impl<'a> Archive<'a> {
     /// Fetches the package lists, from today's mirror: the root may be older. Where mmdebstrap chose one, it is the root's.
-    pub fn open(ctx: &'a Ctx, root: &'a Root, recipe: &Recipe) -> Result<Self> {
+    pub fn open(ctx: &'a Ctx, recipe: &Recipe, root: Option<&Root>) -> Result<Self> {
         let (dir, lock) = ctx.cache.workspace(&ctx.ui, Kind::Debs, "kernels")?;
         for part in ["lists/partial", "archives/partial"] {
             cache::create_dir(&dir.join(part))?;
         }
-        let sources = dir.join("sources.list");
         let mirror = Mirror::find()
-            .or_else(|| Mirror::of_root(root.path()))
+            .or_else(|| Mirror::of_root(root?.path()))
             .ok_or_else(|| {
                 Failure::machinery(
                     "neither the host nor the build root names a mirror of Debian's: set SHMDEV_MIRROR to one",
                 )
             })?;
-        fs::write(&sources, mirror.sources_list(recipe))
-            .with_context(|| format!("cannot write {}", sources.display()))?;
+        for (name, text) in [
+            ("sources.list", mirror.sources_list(recipe)),
+            (CONFIGURATION, configuration(&dir)?),
+        ] {
+            let path = dir.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         let archive = Archive {
             ctx,
-            root,
             dir,
-            sources,
             mirror,
             _lock: lock,
         };
         let task = ctx.ui.task("package lists", 0);
-        run::logged(ctx, &mut archive.apt("apt-get").arg("update").command(), "apt-update", |line| {
+        run::logged(ctx, archive.apt("apt-get").arg("update"), "apt-update", |line| {
             task.message(line.unwrap_or_default());
         })
         .with_context(|| {
@@ -140,10 +140,7 @@ impl<'a> Archive<'a> {
             format!("linux-config-{}", parts.series),
         ];
         names.extend(["headers", "binary", "modules"].map(|part| format!("linux-{part}-{release}")));
-        let listed = run::output(
-            self.ctx,
-            &mut self.apt("apt-cache").arg("madison").args(&names).command(),
-        )?;
+        let listed = run::output(self.ctx, self.apt("apt-cache").arg("madison").args(&names))?;
         newest(&parse_madison(&listed), &parts.series, &[release.to_owned()]).ok_or_else(|| {
             Failure::machinery(format!(
                 "the archive no longer has what {release} was made from: boot the newest kernel of trixie-backports \
@@ -159,15 +156,16 @@ impl<'a> Archive<'a> {
             .iter()
             .map(|package| format!("{package}={version}"))
             .collect();
-        let download = |dir| self.apt("apt-get").arg("download").chdir(dir);
+        let archives = self.dir.join("archives");
+        let download = |dir| {
+            let mut apt = self.apt("apt-get");
+            apt.arg("download").args(&wanted).current_dir(dir);
+            apt
+        };
         // Where the files are already, apt would leave them out.
-        let uris = run::output(
-            self.ctx,
-            &mut download("/tmp").arg("--print-uris").args(&wanted).command(),
-        )?;
+        let uris = run::output(self.ctx, download(&self.dir).arg("--print-uris"))?;
         let files = parse_uris(&uris);
         let total = files.iter().map(|(_, size)| size).sum();
-        let archives = self.dir.join("archives");
         let so_far = || {
             let size = |dir: &Path, name: &str| fs::metadata(dir.join(name)).map_or(0, |data| data.len());
             let sizes = files
@@ -180,7 +178,7 @@ impl<'a> Archive<'a> {
             &format!("kernel packages {version} ({})", disk::human(total)),
             total,
         );
-        run::logged(self.ctx, &mut download("/var/cache/apt/archives").args(&wanted).command(), "apt-download", |line| {
+        run::logged(self.ctx, &mut download(&archives), "apt-download", |line| {
             if line.is_none() {
                 task.set(so_far(), "");
             }
@@ -198,6 +196,14 @@ impl<'a> Archive<'a> {
             .collect()
     }
 
+    /// Removes packages that were fetched, and are a tenth of the cache.
+    pub fn forget(self, files: &[PathBuf]) -> Result<()> {
+        let remove = |file: &PathBuf| {
+            fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
+        };
+        files.iter().try_for_each(remove)
+    }
+
     fn newest(&self, series: &str, flavour: &str) -> Result<Option<Choice>> {
         let releases = self.names(&format!("linux-headers-{series}."))?;
         let releases: Vec<_> = releases
@@ -208,19 +214,13 @@ impl<'a> Archive<'a> {
         for release in &releases {
             names.extend(["headers", "binary", "modules"].map(|part| format!("linux-{part}-{release}")));
         }
-        let listed = run::output(
-            self.ctx,
-            &mut self.apt("apt-cache").arg("madison").args(&names).command(),
-        )?;
+        let listed = run::output(self.ctx, self.apt("apt-cache").arg("madison").args(&names))?;
         Ok(newest(&parse_madison(&listed), series, &releases))
     }
 
     /// What follows `prefix` in the names of packages.
     fn names(&self, prefix: &str) -> Result<Vec<String>> {
-        let names = run::output(
-            self.ctx,
-            &mut self.apt("apt-cache").args(["pkgnames", prefix]).command(),
-        )?;
+        let names = run::output(self.ctx, self.apt("apt-cache").args(["pkgnames", prefix]))?;
         Ok(names
             .lines()
             .filter_map(|name| name.strip_prefix(prefix))
@@ -228,29 +228,50 @@ impl<'a> Archive<'a> {
             .collect())
     }
 
-    fn apt(&self, program: &str) -> Sandbox {
-        self.root
-            .command(program)
-            .network()
-            .ro_bind(&self.sources, SOURCES)
-            .bind(self.dir.join("lists"), "/var/lib/apt/lists")
-            .bind(self.dir.join("archives"), "/var/cache/apt/archives")
-            .args([
-                "-o",
-                &format!("Dir::Etc::SourceList={SOURCES}"),
-                "-o",
-                "Dir::Etc::SourceParts=-",
-            ])
-            .args(["-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3"])
-            .args([
-                "-o",
-                "Acquire::Languages=none",
-                "-o",
-                "Dir::Cache::pkgcache=",
-                "-o",
-                "Dir::Cache::srcpkgcache=",
-            ])
+    fn apt(&self, program: &str) -> Command {
+        let mut command = isolated(program);
+        command
+            .arg("-q")
+            .env("APT_CONFIG", self.dir.join(CONFIGURATION))
+            .env("LC_ALL", "C.UTF-8");
+        command
     }
+}
+
+/// The name of the file that apt is configured by.
+const CONFIGURATION: &str = "apt.conf";
+
+/// The host's own apt is configured by other files, so that neither its sources and preferences count nor its hooks are
+/// called.
+fn configuration(dir: &Path) -> Result<String> {
+    let quotable = |dir: &&str| !dir.contains('"');
+    let dir = dir.to_str().filter(quotable).ok_or_else(|| {
+        Failure::usage(format!(
+            "{} cannot be in the cache: apt has no way to name it; set SHMDEV_CACHE to a directory with a plainer name",
+            dir.display()
+        ))
+    })?;
+    Ok(format!(
+        r#"APT::Architecture "amd64";
+APT::Architectures {{ "amd64"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Dir::Cache "{dir}";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Dir::Etc::main "/dev/null";
+Dir::Etc::netrc "/dev/null";
+Dir::Etc::netrcparts "/dev/null";
+Dir::Etc::parts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::Etc::sourcelist "{dir}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::State "{dir}";
+Dir::State::status "/dev/null";
+"#
+    ))
 }
 
 /// A Debian release string's parts.

@@ -62,7 +62,10 @@ pub fn ensure(ctx: &Ctx, root: &Root) -> Result<Kernel> {
         super::save(dir, &maker.kernel(&key)?)?;
         fs::rename(&objects, dir.join("objects")).context("cannot move what was built")
     })?;
-    super::load(&entry)
+    Ok(Kernel {
+        source: stock.source,
+        ..super::load(&entry)?
+    })
 }
 
 /// A fragment without its comments: those may change without a new build.
