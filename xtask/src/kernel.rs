@@ -134,6 +134,8 @@ pub struct Kernel {
     pub version: String,
     /// The bzImage; there is none to boot for the running kernel.
     pub image: PathBuf,
+    /// The same, unpacked already, which saves the guest a second or two; if that is known to start.
+    pub unpacked: Option<PathBuf>,
     /// `…/lib/modules/RELEASE`, if it has modules.
     pub modules: Option<PathBuf>,
     /// The build directory: `KDIR` for out-of-tree modules.
@@ -299,6 +301,7 @@ fn load(entry: &Path) -> Result<Kernel> {
         .with_context(|| format!("{} is damaged: remove it", entry.display()))?;
     for path in [&mut kernel.image, &mut kernel.build, &mut kernel.source]
         .into_iter()
+        .chain(&mut kernel.unpacked)
         .chain(&mut kernel.modules)
     {
         *path = entry.join(&*path);

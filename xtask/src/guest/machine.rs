@@ -130,10 +130,11 @@ pub fn start(ctx: &Ctx, parts: &Parts, machine: &Machine, log: &Path) -> Result<
 
 fn command(parts: &Parts, machine: &Machine, open: Descriptors) -> Command {
     let inside = |name: &str| Path::new(qemu::INSIDE).join(name);
+    let kernel = parts.kernel.unpacked.as_ref().unwrap_or(&parts.kernel.image);
     let mut sandbox = parts
         .root
         .command("qemu-system-x86_64")
-        .ro_bind(&parts.kernel.image, inside("kernel"));
+        .ro_bind(kernel, inside("kernel"));
     for export in &machine.exports {
         sandbox = match export.readonly {
             true => sandbox.ro_bind(&export.path, inside(export.tag)),

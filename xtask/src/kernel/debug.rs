@@ -168,6 +168,7 @@ impl Maker<'_> {
             release: release.trim().to_owned(),
             version: self.stock.version.clone(),
             image: "vmlinuz".into(),
+            unpacked: None,
             modules: None,
             build: "objects".into(),
             source: self.stock.source.clone(),

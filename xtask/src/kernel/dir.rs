@@ -120,6 +120,7 @@ fn inspect(ctx: &Ctx, root: &Root, name: &str, dir: &Path) -> Result<Kernel> {
         name: name.to_owned(),
         version: release.clone(),
         image: dir.join("arch/x86/boot/bzImage"),
+        unpacked: None,
         modules: modules.exists().then_some(modules),
         build: dir.to_owned(),
         source,

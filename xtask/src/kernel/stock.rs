@@ -231,7 +231,31 @@ impl Maker<'_> {
         self.check_rustc(&packaged)?;
         self.configure(&packaged)?;
         self.prepare()?;
-        super::save(self.dir, &self.kernel())
+        let mut kernel = self.kernel();
+        kernel.unpacked = self.unpack_image()?;
+        super::save(self.dir, &kernel)
+    }
+
+    /// Unpacks the kernel as it would unpack itself; nothing if it is not made to be started so.
+    fn unpack_image(&self) -> Result<Option<PathBuf>> {
+        let image = fs::read(self.packages.image())?;
+        let Some((packed, length)) = image::payload(&image) else {
+            return Ok(None);
+        };
+        let (from, to) = (self.dir.join("vmlinux.zst"), self.dir.join("vmlinux"));
+        fs::write(&from, packed)?;
+        let zstd = self
+            .root
+            .command("zstd")
+            .bind(self.dir, "/out")
+            .args(["-dq", "--rm", "/out/vmlinux.zst"]);
+        // Another compressor than Debian's today is no reason to stop.
+        if run::output(self.ctx, &mut zstd.command()).is_err() {
+            return Ok(None);
+        }
+        let kernel = fs::read(&to)?;
+        let whole = u32::try_from(kernel.len()) == Ok(length);
+        Ok((whole && image::starts_unpacked(&kernel)).then(|| "vmlinux".into()))
     }
 
     fn kernel(&self) -> Kernel {
@@ -245,6 +269,7 @@ impl Maker<'_> {
             release: release.clone(),
             version: version.clone(),
             image: self.packages.image(),
+            unpacked: None,
             modules: Some(self.packages.modules()),
             build: "objects".into(),
             source: self.packages.source(),
