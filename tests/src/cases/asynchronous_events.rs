@@ -62,7 +62,7 @@ fn one_that_is_reset_by_hand_ends_all_waits() {
 fn one_ends(waiters: &mut Vec<Process>) {
     let left = waiters.len() - 1;
     until("one more has ended", || {
-        waiters.retain_mut(|waiter| waiter.ended().is_none());
+        waiters.retain_mut(Process::goes_on);
         waiters.len() == left
     });
 }
@@ -100,7 +100,7 @@ fn permits_go_to_as_many_as_were_given() {
         for permits in [1, 2, 3] {
             here.release(permits).unwrap();
             until("as many have ended", || {
-                waiters.retain_mut(|waiter| waiter.ended().is_none());
+                waiters.retain_mut(Process::goes_on);
                 here.available() == 0 && waiters.len() == [5, 3, 0][permits as usize - 1]
             });
         }

@@ -8,7 +8,7 @@ use super::model::Random;
 use super::waiters::{nobody_sleeps, waiter, zeroed};
 use super::{debugfs, refused};
 use crate::harness::tests;
-use crate::sys::process::{End, until};
+use crate::sys::process::until;
 use crate::sys::{DEADLINE_NEVER, Errno, Handle, PAGE, Process, Region, Result, now_ns};
 
 tests![
@@ -79,13 +79,7 @@ fn nobody_is_lost_while_others_move_and_wake_them() {
         WORDS
             .iter()
             .for_each(|&offset| _ = handle.wake(offset, 100).unwrap());
-        waiters.retain_mut(|waiter| match waiter.ended() {
-            None => true,
-            Some(end) => {
-                assert_eq!(end, End::Exit(0));
-                false
-            }
-        });
+        waiters.retain_mut(Process::goes_on);
         waiters.is_empty()
     });
     movers.into_iter().for_each(Process::join);

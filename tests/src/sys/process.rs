@@ -85,6 +85,17 @@ impl Process {
         assert_eq!(self.wait(), End::Exit(0), "process {pid} of the test");
     }
 
+    /// Whether the child has not ended; if it has, that was as it should.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        let end = self.ended();
+        assert!(
+            matches!(end, None | Some(End::Exit(0))),
+            "process {} of the test: {end:?}",
+            self.pid
+        );
+        end.is_none()
+    }
+
     /// How the child ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<End> {
         let mut status = 0;
