@@ -109,7 +109,7 @@ fn a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody() {
         load().unwrap();
         module::unload().unwrap();
         // Odd numbers of pages on the way up, and small steps to where the segment itself would just fit.
-        let on_the_way = (4..15).map(|index| index * MIB + index * 13 * PAGE as u64);
+        let on_the_way = (4..16).map(|index| index * MIB + index * 13 * PAGE as u64);
         let last = (0..10).rev().map(|index| SEGMENT - index * 24 * PAGE as u64);
         for limit in on_the_way.chain(last).chain([4 * SEGMENT]) {
             group.set("memory.max", &limit.to_string());
