@@ -28,7 +28,23 @@ pub fn payload(image: &[u8]) -> Option<(&[u8], u32)> {
 /// see `include/xen/interface/elfnote.h`.
 pub fn starts_unpacked(kernel: &[u8]) -> bool {
     const NOTE: &[u8] = b"\x12\0\0\0Xen\0";
-    kernel.starts_with(b"\x7fELF") && kernel.windows(NOTE.len()).any(|bytes| bytes == NOTE)
+    notes(kernel).is_some_and(|notes| notes.windows(NOTE.len()).any(|bytes| bytes == NOTE))
+}
+
+/// The first segment of notes (`PT_NOTE`, 4) of a 64-bit ELF file; see elf(5) for where things are.
+fn notes(file: &[u8]) -> Option<&[u8]> {
+    let field = |at: usize, len: usize| {
+        let bytes = file.get(at..at.checked_add(len)?)?.iter().rev();
+        usize::try_from(bytes.fold(0, |number, &byte| number << 8 | u64::from(byte))).ok()
+    };
+    if !file.starts_with(b"\x7fELF\x02") {
+        return None;
+    }
+    let (start, size, count) = (field(0x20, 8)?, field(0x36, 2)?, field(0x38, 2)?);
+    let mut headers = (0..count).filter_map(|index| start.checked_add(index * size));
+    let note = headers.find(|&header| field(header, 4) == Some(4))?;
+    let (from, len) = (field(note + 8, 8)?, field(note + 0x20, 8)?);
+    file.get(from..from.checked_add(len)?)
 }
 
 /// See `Documentation/arch/x86/boot.rst`: magic at 0x202, the version's offset less 0x200 at 0x20e.
@@ -66,6 +82,25 @@ mod tests {
         bytes[0x24c..0x250].copy_from_slice(&0xffff_u32.to_le_bytes());
         assert_eq!(payload(&bytes), None);
         assert_eq!(payload(b"short"), None);
+    }
+
+    #[test]
+    fn a_kernel_starts_unpacked_if_its_notes_say_so() {
+        let mut elf = vec![0; 0x200];
+        elf[..5].copy_from_slice(b"\x7fELF\x02");
+        // Two headers of 0x38 bytes from 0x40 on, of which the second is of 0x20 bytes of notes from 0x100 on.
+        (elf[0x20], elf[0x36], elf[0x38]) = (0x40, 0x38, 2);
+        (elf[0x40], elf[0x78]) = (1, 4);
+        (elf[0x78 + 9], elf[0x78 + 0x20]) = (1, 0x20);
+        assert!(!starts_unpacked(&elf));
+        elf[0x108..0x110].copy_from_slice(b"\x12\0\0\0Xen\0");
+        assert!(starts_unpacked(&elf));
+        // Elsewhere it is no note.
+        elf[0x78 + 0x20] = 8;
+        assert!(!starts_unpacked(&elf));
+        elf[0x78 + 0x20..0x78 + 0x28].fill(0xff);
+        assert!(!starts_unpacked(&elf));
+        assert!(!starts_unpacked(b"\x7fELF\x02") && !starts_unpacked(b""));
     }
 
     #[test]
