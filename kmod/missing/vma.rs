@@ -194,8 +194,8 @@ impl<'a, T: Operations> NewMapping<'a, T> {
             let len = count << PAGE_SHIFT;
             // SAFETY: The vma is being set up, and nothing is mapped yet from `address` on. The
             // runs are not empty and together as long as the vma at most. The frames are those of
-            // pages that the vma keeps, by `mapping::install`, until it is gone; or that are unmapped again if
-            // this fails.
+            // pages that the vma keeps, by `mapping::install`, until it is gone; or that are
+            // unmapped again if this fails.
             to_result(unsafe {
                 bindings::remap_pfn_range(vma, *address, frame, len, (*vma).vm_page_prot)
             })?;
