@@ -11,6 +11,7 @@ use crate::{
             Kgid,
             Kuid, //
         },
+        gfp::GFP_MAY_FAIL,
         miscdev::Siblings,
         pages::MapMode,
         parameters::Limits,
@@ -350,11 +351,11 @@ fn list(handle: &Handle, argument: Argument) -> Result {
     if handle.reach.is_restricted() {
         return Err(EACCES);
     }
-    let mut stats = KVec::with_capacity(uapi::LIST_MAX, GFP_KERNEL)?;
-    let mut segments = KVec::with_capacity(uapi::LIST_MAX, GFP_KERNEL)?;
+    let mut stats = KVec::with_capacity(uapi::LIST_MAX, GFP_MAY_FAIL)?;
+    let mut segments = KVec::with_capacity(uapi::LIST_MAX, GFP_MAY_FAIL)?;
     let next = handle.namespace.list(cursor, &mut segments);
     for segment in segments.iter() {
-        stats.push(segment.stat(), GFP_KERNEL)?;
+        stats.push(segment.stat(), GFP_MAY_FAIL)?;
     }
     // Nobody's segment is kept while user memory is waited for.
     drop(segments);

@@ -5,6 +5,7 @@
 //! Pure: no locks, no sleeping. It is also compiled and model-checked on the host.
 
 use super::ranges::Range;
+use crate::missing::gfp::GFP_MAY_FAIL;
 use kernel::prelude::*;
 
 /// How many separate marks there can be; past that, the two nearest become one.
@@ -24,7 +25,7 @@ impl Marks {
     pub(crate) fn reserve(&mut self) -> Result {
         if self.0.capacity() == 0 {
             // One more than is ever kept: there is one too many until two were joined.
-            self.0.reserve(MARKS_MAX + 1, GFP_KERNEL_ACCOUNT)?;
+            self.0.reserve(MARKS_MAX + 1, GFP_MAY_FAIL)?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@
 //! Pure: no locks, no sleeping. It is also compiled and model-checked on the host.
 
 use super::marks::Marks;
+use crate::missing::gfp::GFP_MAY_FAIL;
 use kernel::prelude::*;
 
 /// Bytes `start..end`, at least one.
@@ -209,7 +210,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
     #[inline]
     fn reserve_entry(&mut self) -> Result {
         if self.entries.len() == self.entries.capacity() {
-            self.entries.reserve(1, GFP_KERNEL_ACCOUNT)?;
+            self.entries.reserve(1, GFP_MAY_FAIL)?;
         }
         Ok(())
     }

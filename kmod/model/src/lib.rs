@@ -18,5 +18,11 @@ mod sync {
     pub(crate) mod ranges;
 }
 
+mod missing {
+    pub(crate) mod gfp {
+        pub(crate) const GFP_MAY_FAIL: crate::prelude::Flags = crate::prelude::Flags;
+    }
+}
+
 mod marks_model;
 mod ranges_model;

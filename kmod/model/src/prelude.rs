@@ -7,7 +7,6 @@ use std::cell::Cell;
 /// Stands in for `kernel::alloc::Flags`.
 #[derive(Clone, Copy)]
 pub struct Flags;
-pub const GFP_KERNEL_ACCOUNT: Flags = Flags;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct AllocError;

@@ -20,6 +20,7 @@ tests![
     growth_in_a_full_cgroup_is_enomem_and_changes_nothing needs [MemoryCgroup],
     any_limit_is_enomem_or_success_and_kills_nobody needs [MemoryCgroup] within 120,
     small_segments_fill_a_cgroup_and_kill_nobody needs [MemoryCgroup] within 120,
+    many_ranges_fill_a_cgroup_and_kill_nobody needs [MemoryCgroup] within 120,
     a_machine_that_is_too_small_is_enomem,
     a_default_segment_that_does_not_fit_is_enomem needs [MemoryCgroup, IpcNamespace],
     a_creator_that_is_killed_leaves_nothing within 120,
@@ -161,6 +162,35 @@ fn small_segments_fill_a_cgroup_and_kill_nobody() {
                 result.map_err(|error| assert_eq!(error, Errno::ENOMEM)).ok()
             });
             assert!(grown.count() < COUNT);
+        })
+        .join();
+        assert_eq!(group.field("memory.events", "oom_kill"), 0);
+        group.set("memory.max", "max");
+    }
+}
+
+/// The segment's table of ranges grows on account of whoever begins one.
+fn many_ranges_fill_a_cgroup_and_kill_nobody() {
+    const HANDLES: u64 = 14;
+    const EACH: u64 = 1024;
+    let group = Group::new("shmdev-ranges", "memory");
+    for round in 0..16 {
+        within(&group, || {
+            // What this process itself needs, and a handle for its first range, is charged before there is a limit.
+            let handles: Vec<_> = (0..HANDLES).map(|_| Handle::rw()).collect();
+            for handle in &handles {
+                handle.begin(ACCESS_READ, 0, 1, 0).unwrap();
+            }
+            let limit = group.number("memory.current") + (1 + round) * 3 * PAGE as u64;
+            group.set("memory.max", &limit.to_string());
+            let begun = (0..HANDLES * (EACH - 1)).map_while(|index| {
+                let handle = &handles[(index / (EACH - 1)) as usize];
+                let begun = handle.begin(ACCESS_READ, 2 + index * 2, 1, 0);
+                begun.map_err(|error| assert_eq!(error, Errno::ENOMEM)).ok()
+            });
+            assert!((1..HANDLES * (EACH - 1)).contains(&(begun.count() as u64)));
+            // Whoever is at the limit can still end what was begun.
+            handles[0].end(ACCESS_READ, 2, 1).unwrap();
         })
         .join();
         assert_eq!(group.field("memory.events", "oom_kill"), 0);
