@@ -4,10 +4,10 @@
 //! that no large entry fits show the right bytes all the same.
 
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::map_modes::{takes_faults, touch};
-use super::{PRIVATE, READ, SHARED, WRITE, faults};
+use super::{EndOf, PRIVATE, READ, SHARED, WRITE, faults};
 use crate::harness::tests;
 use crate::sys::segments::remove;
 use crate::sys::{Gate, Handle, MAP_HUGE, MAP_PFN, PAGE, Process, Region, THIS, signal};
@@ -28,6 +28,7 @@ tests![
     a_segment_grows_under_its_mappings,
     a_segment_that_grew_is_mapped_by_what_fits,
     without_large_pages_it_is_mapped_in_small_ones,
+    large_pages_go_and_come_back_while_they_are_touched within 120,
     what_was_is_never_seen_again within 120,
     a_debugger_sees_what_was_not_touched,
     many_small_segments_take_no_more_than_their_pages,
@@ -126,6 +127,9 @@ fn a_touch_maps_two_mebibytes() {
         };
         takes_faults(large as i64, reads);
         takes_faults(0, || touch(&again));
+        // There is nothing to populate these with.
+        let populated = handle.mmap(large * LARGE, READ | WRITE, SHARED | libc::MAP_POPULATE, 0);
+        takes_faults(large as i64, || touch(&populated.unwrap()));
     }
 }
 
@@ -331,11 +335,49 @@ fn without_large_pages_it_is_mapped_in_small_ones() {
     stamp(&mapping, 0);
     is_stamped(&handle.window(0, 2 * LARGE), 0);
     Process::fork(|| {
-        signal::disable_large_pages();
+        signal::disable_large_pages(true);
         let window = handle.window(0, 2 * LARGE);
         is_stamped(&window, 0);
         let again = handle.window(LARGE, LARGE);
         takes_faults((LARGE / PAGE / 16) as i64, || touch(&again));
+    })
+    .join();
+}
+
+/// A fault that may make a large entry, and one at the same place that may not.
+fn large_pages_go_and_come_back_while_they_are_touched() {
+    const ROUNDS: usize = 40;
+    const WINDOWS: usize = 50;
+    Process::fork(|| {
+        let handle = Handle::mapped_as(MAP_HUGE, "", LARGE);
+        let (stop, arrived) = (AtomicBool::new(false), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    signal::disable_large_pages(true);
+                    signal::disable_large_pages(false);
+                }
+            });
+            let _stop = EndOf(&stop);
+            for round in 0..ROUNDS {
+                let windows: Vec<_> = (0..WINDOWS).map(|_| handle.window(0, LARGE)).collect();
+                let touch_all = || {
+                    for (index, window) in windows.iter().enumerate() {
+                        arrived.fetch_add(1, Ordering::SeqCst);
+                        while arrived.load(Ordering::SeqCst) < 2 * (round * WINDOWS + index + 1) {
+                            std::thread::yield_now();
+                        }
+                        window.u64(0).fetch_add(1, Ordering::Relaxed);
+                    }
+                };
+                std::thread::scope(|both| {
+                    both.spawn(touch_all);
+                    touch_all();
+                });
+            }
+        });
+        let touches = handle.window(0, LARGE).u64(0).load(Ordering::Relaxed);
+        assert_eq!(touches, (2 * ROUNDS * WINDOWS) as u64);
     })
     .join();
 }

@@ -109,10 +109,10 @@ pub(crate) fn set_personality(persona: i32) {
     assert!(old >= 0, "personality");
 }
 
-/// Has no large pages mapped for this process from now on.
-pub(crate) fn disable_large_pages() {
+/// Has no large pages mapped for this process from now on, or has them again.
+pub(crate) fn disable_large_pages(disable: bool) {
     // SAFETY: the option takes integers.
-    let result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    let result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, libc::c_ulong::from(disable), 0, 0, 0) };
     assert_eq!(result, 0, "PR_SET_THP_DISABLE: {}", Errno::last());
 }
 
