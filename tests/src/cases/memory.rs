@@ -19,6 +19,7 @@ tests![
     a_hundred_loads_leave_no_memory_behind needs [ModuleFile] within 240,
     thousands_of_handles_and_mappings_leave_no_memory_behind within 120,
     kmemleak_finds_nothing needs [ModuleFile, Kmemleak] within 240,
+    a_debug_kernel_watches_free_pages needs [Kmemleak],
 ];
 
 /// Says something only where the kernel does not zero every allocation by itself: the runner boots with
@@ -232,4 +233,13 @@ fn kmemleak_finds_nothing() {
     }
     let report = std::fs::read_to_string(KMEMLEAK).unwrap();
     assert!(report.is_empty(), "{report}");
+}
+
+fn a_debug_kernel_watches_free_pages() {
+    let line = std::fs::read_to_string("/proc/cmdline").unwrap();
+    assert!(line.contains("page_poison=1"), "{line}");
+    let mut start = [0; 20];
+    let mut owners = std::fs::File::open("/sys/kernel/debug/page_owner").unwrap();
+    std::io::Read::read_exact(&mut owners, &mut start).unwrap();
+    assert_eq!(&start, b"Page allocated via o");
 }
