@@ -26,7 +26,7 @@ with open(DEVICE, "r+b", buffering=0) as raw:
     raw.seek(0)
     everything = raw.read()
     assert len(everything) == SIZE and everything.endswith(b"tail")
-with open(DEVICE, "r+b") as file:
+with os.fdopen(os.open(DEVICE, os.O_RDWR), "r+b") as file:
     file.write(b"line one\nline two\nline three\n")
     file.seek(0)
     assert [next(file) for _ in range(3)] == [b"line one\n", b"line two\n", b"line three\n"]

@@ -37,6 +37,9 @@ assert m.find(b"key", PAGE) == -1 and m.find(b"nowhere") == -1
 assert m.find(b"key", 0, 12) == -1 and m.find(b"key", 0, 13) == 10
 assert m.rfind(b"key") == PAGE - 1 and m.rfind(b"key", 0, PAGE) == 100 and m.rfind(b"key", 101, PAGE) == -1
 
+m.seek(0)
+assert m.read().count(b"key") == 3 and m.tell() == 2 * PAGE
+
 # Moving bytes inside, where source and target overlap in both directions.
 m[0:10] = b"0123456789"
 m.move(2, 0, 8)
@@ -74,7 +77,7 @@ struct.pack_into("<dI", m, 64, 2.5, 7)
 assert struct.unpack_from("<dI", m, 64) == (2.5, 7)
 
 # Flushing has nothing to do. A device says that its size is 0 where a file says its own; its end says it.
-assert m.flush() is None and m.flush(0, PAGE) is None
+assert m.flush() is None and m.flush(0, PAGE) is None and m.flush(0, 100) is None
 assert m.size() == 0 and os.fstat(fd).st_size == 0
 assert os.lseek(fd, 0, os.SEEK_END) == SIZE
 

@@ -4,8 +4,9 @@ from common import *
 
 
 def writer():
-    fd = os.open(DEVICE, os.O_RDWR)
-    with mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE) as m:
+    # As one makes a file for it; there is nothing to create, and nothing is cut off.
+    fd = os.open(DEVICE, os.O_CREAT | os.O_TRUNC | os.O_RDWR)
+    with mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_WRITE) as m:
         os.close(fd)
         m.seek(0)
         m.write("Hello, World! Привет, 共享内存".encode())

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 
 use super::memory::gives_back;
 use super::{READ, SHARED, WRITE, refused};
@@ -39,19 +39,9 @@ fn frames() -> (Handle, Region) {
     (handle, mapping)
 }
 
-/// A disk that is memory, which takes pages as they are.
-fn disk() -> File {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_DIRECT)
-        .open("/dev/ram0")
-        .expect("/dev/ram0")
-}
-
 fn direct_io_goes_from_and_into_the_pages() {
     let (handle, mapping) = frames();
-    let disk = disk();
+    let disk = file::ram_disk();
     for page in 0..LEN / PAGE {
         mapping.set(page * PAGE, 1 + page as u8);
     }
@@ -74,7 +64,7 @@ fn direct_io_goes_from_and_into_the_pages() {
 }
 
 fn direct_io_of_pages_that_cannot_be_pinned_is_efault() {
-    let disk = disk();
+    let disk = file::ram_disk();
     for map in [MAP_PFN, MAP_HUGE] {
         let handle = Handle::mapped_as(map, "", 4 << 20);
         let mapping = handle.window(0, 4 << 20);
@@ -89,7 +79,7 @@ fn direct_io_goes_into_the_copy_alone() {
     let (handle, mapping) = frames();
     mapping.fill(1);
     let copy = handle.mmap(LEN, READ | WRITE, libc::MAP_PRIVATE, 0).unwrap();
-    let disk = disk();
+    let disk = file::ram_disk();
     let ordinary = Region::anonymous(LEN);
     ordinary.fill(9);
     assert_eq!(file::write_pages(&disk, ordinary.at(0), LEN), Ok(LEN));

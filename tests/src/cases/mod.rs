@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The tests, a file a topic. They are written against `docs/abi.md`: each rule and each errno there has a test here.
+//! The tests, a file a topic. They are written against `docs/abi.md`: each rule and each errno there has a test here, but for
+//! limits that no test can reach (2^30 handles, 2^32 additions of a robust word) and kernels without POSIX message queues.
 //!
 //! A test never measures time. It orders processes by gates and by what STAT shows, and only a watchdog that no
 //! healthy system reaches ends a wait.

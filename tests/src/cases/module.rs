@@ -289,7 +289,7 @@ fn unloading_right_after_a_death_is_safe() {
 fn loading_and_unloading_race_with_users() {
     let _module = Reloaded::afterwards();
     let stop = AtomicBool::new(false);
-    let uses = std::thread::scope(|scope| {
+    let (uses, unloaded) = std::thread::scope(|scope| {
         let users: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
@@ -323,7 +323,9 @@ fn loading_and_unloading_race_with_users() {
             std::thread::yield_now();
         }
         stop.store(true, Ordering::Relaxed);
-        users.into_iter().map(|user| user.join().unwrap()).sum::<u32>()
+        let uses = users.into_iter().map(|user| user.join().unwrap()).sum::<u32>();
+        (uses, unloaded)
     });
     assert!(uses > 0, "nobody got to use it");
+    assert!(unloaded > 0, "it was in use all the time");
 }

@@ -68,10 +68,6 @@ fn a_hole_search_outside_is_enxio() {
         refused(handle.seek(offset, libc::SEEK_HOLE), Errno::ENXIO);
     }
     for whence in [libc::SEEK_DATA, libc::SEEK_HOLE] {
-        let outcome = handle.seek(-1, whence);
-        assert!(
-            matches!(outcome, Err(Errno::ENXIO | Errno::EINVAL)),
-            "{outcome:?}"
-        );
+        refused(handle.seek(-1, whence), Errno::ENXIO);
     }
 }

@@ -103,8 +103,13 @@ impl Runner {
 
     /// Runs one test; its verdict and its output.
     fn judge(&mut self, test: &Test) -> std::io::Result<(Verdict, String)> {
-        if let Some(reason) = test.needs.iter().find_map(|need| need.missing()) {
-            return Ok((Verdict::Ignored(reason), String::new()));
+        for need in test.needs {
+            let Some(reason) = need.missing() else { continue };
+            let verdict = match need.may_be_missing() {
+                true => Verdict::Ignored(reason),
+                false => Verdict::Failed(vec![format!("{reason}, which this guest ought to have")]),
+            };
+            return Ok((verdict, String::new()));
         }
         if let Err(reason) = state::prepare() {
             return Ok((Verdict::Failed(vec![reason]), String::new()));

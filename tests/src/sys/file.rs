@@ -5,6 +5,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use super::handle::owned;
 use super::{Addr, Errno, Result, count};
@@ -16,6 +17,16 @@ pub(crate) fn pipe() -> (File, File) {
     let result = unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) };
     Errno::result(result).expect("pipe2");
     (owned(fds[0]).into(), owned(fds[1]).into())
+}
+
+/// A disk that is memory, for direct I/O, which takes pages as they are.
+pub(crate) fn ram_disk() -> File {
+    File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open("/dev/ram0")
+        .expect("/dev/ram0")
 }
 
 /// `sendfile` from `offset` (from the file's position without one).

@@ -18,6 +18,8 @@ pub(crate) struct Mode {
     pub(crate) pins: Result<()>,
     /// `madvise` that takes entries away, to come back when they are touched: `MADV_DONTNEED` and the like.
     pub(crate) forgets: Result<()>,
+    /// `madvise` that has entries made: `MADV_POPULATE_WRITE`.
+    pub(crate) populates: Result<()>,
     /// A private mapping that was made for reading, written to after `mprotect`.
     pub(crate) copies_later: Result<()>,
     /// The same, written to by a debugger, which overrides the protection of what is its own.
@@ -34,6 +36,7 @@ const PFN: Mode = Mode {
     copies: Err(Errno::EOPNOTSUPP),
     pins: Err(Errno::EFAULT),
     forgets: Err(Errno::EINVAL),
+    populates: Err(Errno::EINVAL),
     copies_later: Err(Errno::EACCES),
     copies_for_debuggers: Err(Errno::EIO),
     is_resident: false,
@@ -46,6 +49,7 @@ const FAULT: Mode = Mode {
     copies: Ok(()),
     pins: Ok(()),
     forgets: Ok(()),
+    populates: Ok(()),
     copies_later: Ok(()),
     copies_for_debuggers: Ok(()),
     is_resident: true,

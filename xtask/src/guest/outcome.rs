@@ -50,6 +50,9 @@ pub fn judge(record: &Record, report: &Report, log: &str) -> Verdict {
         Ok(counts) => counts,
         Err(why) => return Verdict::Machinery(format!("the tests ended with {}, but {why}", describe(exit))),
     };
+    if counts.total() == 0 {
+        return Verdict::Machinery("there was not one test".into());
+    }
     match (exit, counts.failed) {
         (Exit::Code(0), 0) => match first_trouble(log) {
             None => Verdict::Passed(counts),
@@ -207,6 +210,17 @@ mod tests {
             matches!(verdict, Verdict::Passed(counts) if counts.passed == 2),
             "{verdict:?}"
         );
+    }
+
+    #[test]
+    fn a_run_without_tests_is_no_verdict() {
+        let none = |filtered_out| {
+            let line = "running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured;";
+            let text = format!("{line} {filtered_out} filtered out; finished in 0.00s\n");
+            judge(&record(Exit::Code(0)), &report(&text), "")
+        };
+        assert!(is_machinery(&none(0), "not one test"));
+        assert!(matches!(none(9), Verdict::Passed(_)));
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Counts {
         }
     }
 
+    /// All that there were, run or not.
+    pub fn total(self) -> u64 {
+        self.passed + self.failed + self.ignored + self.measured + self.filtered_out
+    }
+
     /// The line that cargo prints for these, without its end.
     pub fn line(self, ok: bool, seconds: f32) -> String {
         format!(

@@ -65,9 +65,14 @@ impl Summary {
         let width = self.parts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, verdict) in &self.parts {
             let (word, why) = match verdict {
-                Verdict::Passed(counts) => (format!("ok. {} passed", counts.passed), None),
+                Verdict::Passed(counts) => (format!("ok. {} passed{}", counts.passed, ignored(counts)), None),
                 Verdict::Failed(counts, why) => (
-                    format!("FAILED. {} passed; {} failed", counts.passed, counts.failed),
+                    format!(
+                        "FAILED. {} passed; {} failed{}",
+                        counts.passed,
+                        counts.failed,
+                        ignored(counts)
+                    ),
                     why.as_deref(),
                 ),
                 Verdict::Machinery(why) => ("the machinery FAILED".into(), Some(why.as_str())),
@@ -98,6 +103,14 @@ impl Summary {
         } else {
             0
         }
+    }
+}
+
+/// How many were not run, if any.
+fn ignored(counts: &Counts) -> String {
+    match counts.ignored {
+        0 => String::new(),
+        count => format!("; {count} ignored"),
     }
 }
 
@@ -140,6 +153,17 @@ mod tests {
         assert!(text.ends_with(
             "\ntest result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n"
         ));
+        assert!(!text.starts_with("\npart  ok. 2 passed; "));
+    }
+
+    #[test]
+    fn each_part_says_what_it_left_out() {
+        let (_, text) = summary(&[Verdict::Passed(Counts {
+            passed: 7,
+            ignored: 2,
+            ..Counts::default()
+        })]);
+        assert!(text.starts_with("\npart  ok. 7 passed; 2 ignored\n"), "{text}");
     }
 
     #[test]

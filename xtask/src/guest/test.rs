@@ -106,8 +106,12 @@ const JOBS: usize = 4;
 /// For fewer tests, another guest is not worth its boot.
 const WORTH_A_GUEST: usize = 50;
 
-/// A test that writes nothing for so long hangs: each has a limit of its own that is shorter.
-const IDLE: Duration = Duration::from_secs(300);
+/// Tests that write nothing for so long hang, and whoever runs them does too: each has a limit of its own that is shorter,
+/// and on the debug kernel [`SLOWNESS`] times as long.
+const IDLE: Duration = Duration::from_secs(450);
+
+/// So much longer a test may take on the debug kernel, as its program says too.
+const SLOWNESS: u32 = 5;
 
 /// All of a guest's tests, on a slow host, on the debug kernel.
 const OVERALL: Duration = Duration::from_secs(3600);
@@ -243,7 +247,11 @@ impl Guests {
         let limits = Limits {
             boot: Some(Duration::from_secs(180)),
             silence: job.heartbeat.then_some(Duration::from_secs(60)),
-            idle: Some(IDLE),
+            idle: Some(if parts.kernel.is_debug() {
+                IDLE * SLOWNESS
+            } else {
+                IDLE
+            }),
             overall: Some(OVERALL),
             power_off: Duration::from_secs(30),
         };
