@@ -68,7 +68,7 @@ pub fn build(ctx: &Ctx, purpose: Purpose) -> Result<GuestBins> {
     let (packages, programs) = purpose.takes();
     let task = ctx.ui.task("programs for the guest", 0);
     let mut said = Vec::new();
-    let made = run::watched(
+    let made = run::judged(
         ctx,
         &mut cargo(&ctx.workspace, &target, packages),
         "guest-programs",
@@ -78,8 +78,10 @@ pub fn build(ctx: &Ctx, purpose: Purpose) -> Result<GuestBins> {
         },
     );
     task.finish();
-    if made.is_err() {
+    if !matches!(made, Ok(true)) {
         said.iter().for_each(|line| ctx.ui.line(line));
+    }
+    if !made? {
         return Err(Failure::tests(explain(&said)));
     }
     let built = target.join(TARGET).join("guest");

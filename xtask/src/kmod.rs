@@ -285,7 +285,7 @@ impl<'a> Job<'a> {
             if args.len() > 1 { "clippy" } else { "kmod" },
             kernel.name
         );
-        let made = process::watched(
+        let made = process::judged(
             ctx,
             &mut make.args(&kernel.make).args(args).command(),
             &log,
@@ -302,14 +302,15 @@ impl<'a> Job<'a> {
         {
             ctx.ui.line(line);
         }
-        made.map_err(|_| {
-            let log = process::log_path(ctx, &log).unwrap_or_default();
-            Failure::tests(format!(
-                "{what} for {} failed; the log is {}",
-                kernel.release,
-                log.display()
-            ))
-        })
+        if made? {
+            return Ok(());
+        }
+        let log = process::log_path(ctx, &log)?;
+        Err(Failure::tests(format!(
+            "{what} for {} failed; the log is {}",
+            kernel.release,
+            log.display()
+        )))
     }
 
     /// Paths inside the sandbox, and what they are on the host.

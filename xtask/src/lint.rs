@@ -2,13 +2,18 @@
 //! `cargo xtask lint`: formatting and clippy, of the workspace with the host's tools, of the module with the kernel's.
 //! Reports every failure, not the first alone; changes nothing.
 
-use std::{env, path::Path, process::Command, process::ExitCode};
+use std::{
+    env,
+    io::{self, IsTerminal},
+    path::Path,
+    process::{Command, ExitCode},
+};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::{
     ctx::Ctx,
-    error::Failure,
+    error::{self, Failure, Kind},
     kernel::{self, Kernel, Spec},
     kmod,
     root::Root,
@@ -25,14 +30,17 @@ pub fn run(ctx: &Ctx) -> Result<ExitCode> {
         cargo.current_dir(&ctx.workspace).args(args);
         cargo
     };
+    require_components(ctx, cargo)?;
     let mut failed = Vec::new();
-    let mut check = |name: &'static str, passed: Result<bool>| {
-        match passed {
-            Ok(true) => return,
-            Ok(false) => {}
-            Err(error) => eprintln!("{error:#}"),
+    let mut unknown = None;
+    let mut check = |name: &'static str, passed: Result<bool>| match passed {
+        Ok(true) => {}
+        Ok(false) => failed.push(name),
+        Err(error) if error::kind(&error) == Kind::Tests => {
+            eprintln!("{error:#}");
+            failed.push(name);
         }
-        failed.push(name);
+        Err(error) => unknown = Some(error.context(name)),
     };
     ctx.ui.step("cargo fmt --check");
     check(
@@ -42,9 +50,14 @@ pub fn run(ctx: &Ctx) -> Result<ExitCode> {
     ctx.ui.step("rustfmt --check kmod/");
     check("formatting of the module", rustfmt(ctx, &root));
     ctx.ui.step("cargo clippy");
+    let colour = match io::stderr().is_terminal() {
+        true => "--color=always",
+        false => "--color=never",
+    };
     let clippy = [
         "clippy",
         "--quiet",
+        colour,
         "--workspace",
         "--all-targets",
         "--all-features",
@@ -54,17 +67,46 @@ pub fn run(ctx: &Ctx) -> Result<ExitCode> {
     ];
     check(
         "clippy of the workspace",
-        process::visible(ctx, &mut cargo(&clippy)),
+        process::judged(ctx, &mut cargo(&clippy), "clippy", |line| {
+            line.into_iter().for_each(|line| ctx.ui.line(line));
+        }),
     );
     ctx.ui.step("clippy of the module");
     check(
         "clippy of the module",
         kmod::clippy(ctx, &root, &kernel).map(|()| true),
     );
-    if failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    match (failed.is_empty(), unknown) {
+        (true, None) => Ok(ExitCode::SUCCESS),
+        (true, Some(error)) => Err(error),
+        (false, _) => Err(Failure::tests(format!("failed: {}", failed.join(", ")))),
     }
-    Err(Failure::tests(format!("failed: {}", failed.join(", "))))
+}
+
+/// rustfmt and clippy for the host's cargo: of a toolchain of rustup's they are installed.
+fn require_components(ctx: &Ctx, cargo: impl Fn(&[&str]) -> Command) -> Result<()> {
+    let missing = || {
+        ["fmt", "clippy"].into_iter().find(|tool| {
+            let found = cargo(&[tool, "--version"]).output();
+            !found.is_ok_and(|output| output.status.success())
+        })
+    };
+    if missing().is_none() {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    add.current_dir(&ctx.workspace)
+        .args(["component", "add", "rustfmt", "clippy"]);
+    let added = match process::is_installed("rustup") {
+        true => process::logged(ctx, &mut add, "rustup", |_| ()),
+        false => Ok(()),
+    };
+    match missing() {
+        None => Ok(()),
+        Some(tool) => Err(added.err().unwrap_or_else(|| anyhow!("there is no rustup")).context(format!(
+            "cargo {tool} is missing: install it with `rustup component add rustfmt clippy`, or as your distribution has it"
+        ))),
+    }
 }
 
 /// With the root's rustfmt: what the kernel's own sources are formatted with.

@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, ExitStatus, Output, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -21,8 +21,19 @@ use crate::{ctx::Ctx, error::Failure, ui};
 /// How many lines of a failed command's output are shown.
 const TAIL: usize = 20;
 
-/// What programs say of `ENOSPC`.
-const DISK_FULL: &str = "No space left on device";
+/// What programs say when it is their surroundings that failed, and what to do then.
+const SURROUNDINGS: [(&str, &str); 5] = [
+    ("No space left on device", DISK_FULL),
+    ("failed to download", UNREACHABLE),
+    ("download of config.json failed", UNREACHABLE),
+    ("failed to query replaced source", UNREACHABLE),
+    ("--offline was specified", UNREACHABLE),
+];
+
+const DISK_FULL: &str =
+    "a disk is full, so free some or set SHMDEV_CACHE to a directory on a larger one, and try again";
+
+const UNREACHABLE: &str = "a registry of crates cannot be reached, so check the network and try again";
 
 /// A command's standard output; an error if it does not exit with 0.
 pub fn output(ctx: &Ctx, command: &mut Command) -> Result<String> {
@@ -66,15 +77,53 @@ pub fn logged(
 }
 
 /// As [`logged`], and shows nothing: that is left to `watch`.
-pub fn watched(
+pub fn watched(ctx: &Ctx, command: &mut Command, log: &str, watch: impl FnMut(Option<&str>)) -> Result<()> {
+    let end = watch_to_end(ctx, command, log, watch)?;
+    match end.status.success() {
+        true => Ok(()),
+        false => Err(end.failure(command)),
+    }
+}
+
+/// As [`watched`], of a program that judges code; whether it found nothing wrong. An error if it could not judge, for its
+/// surroundings failed.
+pub fn judged(ctx: &Ctx, command: &mut Command, log: &str, watch: impl FnMut(Option<&str>)) -> Result<bool> {
+    let end = watch_to_end(ctx, command, log, watch)?;
+    match end {
+        End { advice: Some(_), .. } if !end.status.success() => Err(end.failure(command)),
+        _ => Ok(end.status.success()),
+    }
+}
+
+/// How a command ended.
+struct End {
+    status: ExitStatus,
+    /// What to do, if its output blames its surroundings.
+    advice: Option<&'static str>,
+    log: PathBuf,
+}
+
+impl End {
+    fn failure(&self, command: &Command) -> anyhow::Error {
+        let advice = self.advice.map_or(String::new(), |advice| format!(": {advice}"));
+        Failure::machinery(format!(
+            "{} failed ({}){advice}; the log is {}",
+            ui::brief(command),
+            self.status,
+            self.log.display()
+        ))
+    }
+}
+
+fn watch_to_end(
     ctx: &Ctx,
     command: &mut Command,
     log: &str,
     mut watch: impl FnMut(Option<&str>),
-) -> Result<()> {
+) -> Result<End> {
     ctx.ui.command(command);
-    let path = log_path(ctx, log)?;
-    let mut file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let log = log_path(ctx, log)?;
+    let mut file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let _ = writeln!(file, "+ {}", ui::describe(command));
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     command
@@ -85,12 +134,12 @@ pub fn watched(
     // The command holds the pipe's other ends: closed here, so that the reader sees the end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let lines = read_lines(reader);
-    let mut full = false;
+    let mut advice = None;
     loop {
         match lines.recv_timeout(Duration::from_millis(250)) {
             Ok(line) => {
                 let _ = writeln!(file, "{line}");
-                full |= line.contains(DISK_FULL);
+                advice = advice.or_else(|| blamed(&line));
                 watch(Some(&line));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => watch(None),
@@ -98,20 +147,13 @@ pub fn watched(
         }
     }
     let status = child.wait()?;
-    if status.success() {
-        return Ok(());
-    }
-    let why = match full {
-        true => {
-            ": a disk is full, so free some or set SHMDEV_CACHE to a directory on a larger one, and try again"
-        }
-        false => "",
-    };
-    Err(Failure::machinery(format!(
-        "{} failed ({status}){why}; the log is {}",
-        ui::brief(command),
-        path.display()
-    )))
+    Ok(End { status, advice, log })
+}
+
+/// What to do, if a line of a program's output blames its surroundings.
+fn blamed(line: &str) -> Option<&'static str> {
+    let found = SURROUNDINGS.iter().find(|(said, _)| line.contains(said));
+    found.map(|(_, advice)| *advice)
 }
 
 /// Where the log `name` is kept.
@@ -159,24 +201,39 @@ fn failed(command: &Command, output: &Output) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cache::Cache, ui::Ui};
+    use crate::{cache::Cache, error, ui::Ui};
+
+    const FULL: &str = "tar: x: Cannot write: No space left on device";
+    const NO_NETWORK: &str = "error: failed to download from `https://example.org/x`";
 
     #[test]
-    fn a_full_disk_is_told_from_other_failures() {
+    fn surroundings_that_fail_are_told_from_what_is_judged() {
         let dir = tempfile::tempdir().unwrap();
         let ctx = Ctx {
             workspace: dir.path().into(),
             cache: Cache::at(dir.path()),
             ui: Ui::silent(),
         };
-        let told = |said: &str| {
+        let saying = |said: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("echo '{said}'; exit 2")]);
-            logged(&ctx, &mut command, "test", |_| ())
-                .unwrap_err()
-                .to_string()
+            command
         };
-        assert!(told("tar: x: Cannot write: No space left on device").contains("SHMDEV_CACHE"));
+        let told = |said| {
+            let error = logged(&ctx, &mut saying(said), "test", |_| ()).unwrap_err();
+            error.to_string()
+        };
+        assert!(told(FULL).contains("SHMDEV_CACHE"));
         assert!(!told("tar: x: Cannot open: Permission denied").contains("SHMDEV_CACHE"));
+
+        let judged = |said| judged(&ctx, &mut saying(said), "test", |_| ());
+        for (said, advice) in [(FULL, "SHMDEV_CACHE"), (NO_NETWORK, "network")] {
+            let error = judged(said).unwrap_err();
+            assert!(error.to_string().contains(advice), "{error}");
+            assert_eq!(error::kind(&error), error::Kind::Machinery);
+        }
+        assert!(!judged("error[E0308]: mismatched types").unwrap());
+        // What could not even be started has judged nothing.
+        assert!(super::judged(&ctx, &mut Command::new("/none"), "test", |_| ()).is_err());
     }
 }

@@ -12,8 +12,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::SIGINT;
 
-use super::{outcome::Verdict, report::Report, session::Output};
-use crate::ctx::Ctx;
+use super::{
+    outcome::Verdict,
+    report::{Counts, Report},
+    session::Output,
+};
+use crate::{ctx::Ctx, run as programs};
 
 /// Runs them, with what they say shown and read.
 pub fn run(ctx: &Ctx, filter: Option<&str>, shown: &mut dyn Output) -> Result<Verdict> {
@@ -52,11 +56,24 @@ pub fn run(ctx: &Ctx, filter: Option<&str>, shown: &mut dyn Output) -> Result<Ve
         (Some(0), 0) if counts.passed > 0 || filter.is_some() => Verdict::Passed(counts),
         (Some(0), _) => Verdict::Machinery("cargo test succeeded without a result line".into()),
         (Some(_), 1..) => Verdict::Failed(counts, None),
-        (Some(_), 0) => Verdict::Failed(counts, Some("the host's tests do not build".into())),
+        (Some(_), 0) => build_failure(ctx)?,
         (None, _) => match status.signal() {
             Some(signal @ SIGINT) => Verdict::Interrupted(signal),
             _ => Verdict::Machinery(format!("cargo test ended by {status}")),
         },
+    })
+}
+
+/// Why they do not build: what cargo said went by, so it is asked once more. An error if that is not the code's fault.
+fn build_failure(ctx: &Ctx) -> Result<Verdict> {
+    let mut command = cargo_test(ctx);
+    command.arg("--no-run");
+    Ok(match programs::judged(ctx, &mut command, "host-tests", |_| ())? {
+        true => Verdict::Machinery("cargo test failed without a result line".into()),
+        false => Verdict::Failed(
+            Counts::default(),
+            Some("the host's tests do not build; what cargo said is above".into()),
+        ),
     })
 }
 
