@@ -30,74 +30,75 @@ pub struct Package {
     apt: &'static str,
     dnf: &'static str,
     pacman: &'static str,
-    proof: &'static str,
+    /// Programs, or files with their paths, of which any one shows that it is there.
+    proofs: &'static [&'static str],
     ordinary_user_only: bool,
 }
 
-const PACKAGES: [Package; 6] = [
+/// A package that everybody needs, with one name everywhere.
+const fn package(purpose: &'static str, name: &'static str, proofs: &'static [&'static str]) -> Package {
     Package {
-        purpose: "makes the build root",
-        apt: "mmdebstrap",
-        dnf: "mmdebstrap",
-        pacman: "mmdebstrap",
-        proof: "mmdebstrap",
+        purpose,
+        apt: name,
+        dnf: name,
+        pacman: name,
+        proofs,
         ordinary_user_only: false,
-    },
+    }
+}
+
+const PACKAGES: [Package; 9] = [
+    package("makes the build root", "mmdebstrap", &["mmdebstrap"]),
+    package("runs programs inside the build root", "bubblewrap", &["bwrap"]),
     Package {
-        purpose: "runs programs inside the build root",
-        apt: "bubblewrap",
-        dnf: "bubblewrap",
-        pacman: "bubblewrap",
-        proof: "bwrap",
-        ordinary_user_only: false,
-    },
-    Package {
-        purpose: "checks Debian's signatures",
-        apt: "debian-archive-keyring",
         dnf: "debian-keyring",
-        pacman: "debian-archive-keyring",
-        proof: mirror::KEYRING,
-        ordinary_user_only: false,
+        ..package(
+            "checks Debian's signatures",
+            "debian-archive-keyring",
+            &[mirror::KEYRING],
+        )
+    },
+    package("links the guest's programs", "gcc", &["cc"]),
+    Package {
+        apt: "libc6-dev",
+        dnf: "glibc-static",
+        ..package(
+            "is linked into the guest's programs",
+            "glibc",
+            &[
+                "/usr/lib/x86_64-linux-gnu/libc.a",
+                "/usr/lib64/libc.a",
+                "/usr/lib/libc.a",
+            ],
+        )
+    },
+    package("fetches kernels", "apt", &["apt-get"]),
+    package("unpacks kernels", "dpkg", &["dpkg-deb"]),
+    Package {
+        apt: "xz-utils",
+        ..package("unpacks kernels", "xz", &["xz"])
     },
     Package {
-        purpose: "links the guest's programs",
-        apt: "libc6-dev gcc",
-        dnf: "glibc-static gcc",
-        pacman: "glibc gcc",
-        proof: "cc",
-        ordinary_user_only: false,
-    },
-    Package {
-        purpose: "gives an ordinary user a range of ids",
         apt: "uidmap",
         dnf: "shadow-utils",
-        pacman: "shadow",
-        proof: "newuidmap",
         ordinary_user_only: true,
-    },
-    Package {
-        purpose: "unpacks kernels",
-        apt: "xz-utils",
-        dnf: "xz",
-        pacman: "xz",
-        proof: "xz",
-        ordinary_user_only: false,
+        ..package("gives an ordinary user a range of ids", "shadow", &["newuidmap"])
     },
 ];
 
 impl Package {
     /// Whether it is there.
     pub fn is_installed(&self) -> bool {
-        if self.proof.starts_with('/') {
-            Path::new(self.proof).exists()
-        } else {
-            run::is_installed(self.proof)
-        }
+        self.proofs.iter().any(|proof| match proof.starts_with('/') {
+            true => Path::new(proof).exists(),
+            false => run::is_installed(proof),
+        })
     }
 
-    /// What shows that it is there.
-    pub fn proof(&self) -> &'static str {
-        self.proof
+    /// What is missing if it is: a program, or a file by its name.
+    pub fn shown_as(&self) -> &'static str {
+        let proof = self.proofs.first().copied().unwrap_or(self.apt);
+        proof.rsplit('/').next().unwrap_or(proof)
     }
 }
 
@@ -179,7 +180,7 @@ pub fn explain(lacks: &[Lack]) -> String {
     if !missing.is_empty() {
         let names: Vec<_> = missing
             .iter()
-            .map(|package| format!("{} ({})", package.proof, package.purpose))
+            .map(|package| format!("{} ({})", package.shown_as(), package.purpose))
             .collect();
         let how = match install_commands(lacks) {
             Some(commands) => {
@@ -218,9 +219,28 @@ impl Lack {
 
 /// The commands that install the missing packages, for the host's own package manager.
 fn install_commands(lacks: &[Lack]) -> Option<Vec<Vec<String>>> {
-    let managers = ["apt-get", "dnf", "pacman"];
-    let manager = managers.into_iter().find(|manager| run::is_installed(manager))?;
+    let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let manager = package_manager(&system).filter(|manager| run::is_installed(manager))?;
     install_commands_for(manager, lacks)
+}
+
+/// That of the distribution, as `/etc/os-release` names it: others may be there too, as apt is for mmdebstrap.
+fn package_manager(system: &str) -> Option<&'static str> {
+    let value = |line: &'_ str| {
+        Some(
+            line.strip_prefix("ID=")
+                .or(line.strip_prefix("ID_LIKE="))?
+                .to_owned(),
+        )
+    };
+    let values: Vec<String> = system.lines().filter_map(value).collect();
+    let mut families = values.iter().flat_map(|value| value.trim_matches('"').split(' '));
+    families.find_map(|family| match family {
+        "debian" | "ubuntu" => Some("apt-get"),
+        "fedora" | "rhel" => Some("dnf"),
+        "arch" => Some("pacman"),
+        _ => None,
+    })
 }
 
 fn install_commands_for(manager: &str, lacks: &[Lack]) -> Option<Vec<Vec<String>>> {
@@ -327,7 +347,7 @@ mod tests {
     use super::*;
 
     fn missing() -> Vec<Lack> {
-        vec![Lack::Package(PACKAGES[1]), Lack::Package(PACKAGES[3])]
+        vec![Lack::Package(PACKAGES[1]), Lack::Package(PACKAGES[4])]
     }
 
     #[test]
@@ -335,13 +355,30 @@ mod tests {
         let line = |manager| in_a_row(&install_commands_for(manager, &missing()).unwrap(), "sudo ");
         assert_eq!(
             line("apt-get"),
-            "sudo apt-get update && sudo apt-get install -y --no-install-recommends bubblewrap libc6-dev gcc"
+            "sudo apt-get update && sudo apt-get install -y --no-install-recommends bubblewrap libc6-dev"
         );
-        assert_eq!(line("dnf"), "sudo dnf install -y bubblewrap glibc-static gcc");
+        assert_eq!(line("dnf"), "sudo dnf install -y bubblewrap glibc-static");
         assert_eq!(
             line("pacman"),
-            "sudo pacman -S --needed --noconfirm bubblewrap glibc gcc"
+            "sudo pacman -S --needed --noconfirm bubblewrap glibc"
         );
+        assert!(
+            explain(&missing()).contains("bwrap (runs programs inside the build root), libc.a (is linked")
+        );
+    }
+
+    #[test]
+    fn the_package_manager_is_the_distributions() {
+        for (system, manager) in [
+            ("PRETTY_NAME=\"x\"\nID=debian\n", Some("apt-get")),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", Some("apt-get")),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", Some("dnf")),
+            ("ID=arch\n", Some("pacman")),
+            ("ID=nixos\n", None),
+            ("", None),
+        ] {
+            assert_eq!(package_manager(system), manager, "{system}");
+        }
     }
 
     #[test]

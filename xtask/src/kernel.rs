@@ -162,9 +162,17 @@ pub enum Toolchain {
 }
 
 impl Kernel {
+    /// Whether it looks for errors of its own, and is slow.
+    pub fn is_debug(&self) -> bool {
+        self.name == "debug"
+    }
+
     /// The kernel to boot, fetched and built if it is not there yet.
     pub fn ensure(ctx: &Ctx, root: &Root, spec: &Spec) -> Result<Self> {
         let kernel = Kernel::ensure_to_build(ctx, root, spec)?;
+        if let Spec::Dir(_) = spec {
+            dir::require_guest(&kernel)?;
+        }
         if kernel.image.exists() {
             return Ok(kernel);
         }

@@ -143,9 +143,10 @@ impl<'a> Archive<'a> {
         let listed = run::output(self.ctx, self.apt("apt-cache").arg("madison").args(&names))?;
         newest(&parse_madison(&listed), &parts.series, &[release.to_owned()]).ok_or_else(|| {
             Failure::machinery(format!(
-                "the archive no longer has what {release} was made from: boot the newest kernel of trixie-backports \
-                 (`apt-get install -t trixie-backports linux-image-{}`) and try again",
-                parts.flavour
+                "{} has no longer, or does not yet have, what {release} was made from: boot the newest kernel of \
+                 trixie-backports (`apt-get install -t trixie-backports linux-image-{}`), or set SHMDEV_MIRROR to another \
+                 mirror, and try again",
+                self.mirror.main, parts.flavour
             ))
         })
     }
@@ -255,6 +256,7 @@ fn configuration(dir: &Path) -> Result<String> {
         r#"APT::Architecture "amd64";
 APT::Architectures {{ "amd64"; }};
 APT::Sandbox::User "root";
+APT::Update::Error-Mode "any";
 Acquire::Languages "none";
 Acquire::Retries "3";
 Dir::Cache "{dir}";

@@ -29,6 +29,19 @@ const PARTS: [(&str, &str); 4] = [
     ("Module.symvers", "it is not built as a whole: run `make` in it"),
 ];
 
+/// What a guest is made of beside a module's kernel: options that distributions have, and a `defconfig` not all.
+const GUEST: [&str; 9] = [
+    "9P_FS",
+    "BLK_DEV_INITRD",
+    "DEVTMPFS",
+    "NET_9P_VIRTIO",
+    "OVERLAY_FS",
+    "SERIAL_8250_CONSOLE",
+    "TMPFS",
+    "VIRTIO_CONSOLE",
+    "VIRTIO_PCI",
+];
+
 /// A directory of the experimenter's, seen to be a built tree before any work begins.
 pub fn checked(dir: &Path) -> Result<PathBuf> {
     let dir = fs::canonicalize(dir).map_err(|error| {
@@ -45,6 +58,34 @@ pub fn checked(dir: &Path) -> Result<PathBuf> {
 /// The experimenter's own tree, [`checked`].
 pub fn ensure(ctx: &Ctx, root: &Root, dir: &Path) -> Result<Kernel> {
     inspect(ctx, root, "dir", dir)
+}
+
+/// Stops if a kernel of the experimenter's cannot run a guest for want of options.
+pub fn require_guest(kernel: &Kernel) -> Result<()> {
+    let options = super::read(&kernel.build.join(".config"))?;
+    let lacking = lacking(&options, kernel.modules.is_some());
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::machinery(format!(
+        "{} cannot be started as a guest, for it was built without {}: switch that on with `scripts/config -e {}` and `make \
+         olddefconfig`, and build it again. (What is a module, =m, is found after `make modules_install \
+         INSTALL_MOD_PATH={}` only)",
+        kernel.build.display(),
+        lacking.join(", "),
+        lacking.join(" -e "),
+        kernel.build.display()
+    )))
+}
+
+/// Options that a guest needs and does not find.
+fn lacking(options: &str, modules: bool) -> Vec<&'static str> {
+    let found = |option: &&str| match config::value(options, option) {
+        Some("y") => true,
+        Some("m") => modules,
+        _ => false,
+    };
+    GUEST.into_iter().filter(|option| !found(option)).collect()
 }
 
 /// The running kernel: its build directory if that has Rust metadata; Debian's, made again; to build for only.
@@ -228,6 +269,17 @@ mod tests {
         );
         let error = checked(&empty.path().join("none")).unwrap_err();
         assert_eq!(crate::error::kind(&error), crate::error::Kind::Usage);
+    }
+
+    #[test]
+    fn what_a_guest_lacks_is_named() {
+        let all = GUEST.map(|option| format!("CONFIG_{option}=y\n")).concat();
+        assert_eq!(lacking(&all, false), [""; 0]);
+        let off = all.replace("CONFIG_TMPFS=y", "# CONFIG_TMPFS is not set");
+        assert_eq!(lacking(&off, true), ["TMPFS"]);
+        let module = all.replace("OVERLAY_FS=y", "OVERLAY_FS=m");
+        assert_eq!(lacking(&module, true), [""; 0]);
+        assert_eq!(lacking(&module, false), ["OVERLAY_FS"]);
     }
 
     #[test]
