@@ -22,6 +22,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use shmdev_bench_model::Skipped;
 
 use crate::{
     ctx::Ctx,
@@ -32,6 +33,7 @@ use crate::{
         machine::MachineArgs,
     },
     guest_bins::Purpose,
+    kernel::Spec,
 };
 use goals::Goals;
 use results::Results;
@@ -102,7 +104,27 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
         false => goals,
     };
 
-    let parts = image::prepare(ctx, &args.kernel.spec(ctx)?, Purpose::Bench)?;
+    let filtered = goals.clone().filtered(args.filter.as_deref());
+    if args.check && filtered.0.is_empty() {
+        return Err(Failure::usage(format!(
+            "no goal is about measures with {:?} in their name: there is nothing to check",
+            args.filter.unwrap_or_default()
+        )));
+    }
+    let spec = args.kernel.spec(ctx)?;
+    if spec != Spec::from_options(ctx, None, None, false)? {
+        if args.bless {
+            return Err(Failure::usage(format!(
+                "goals are about the default kernel: what {spec} costs is not written down"
+            )));
+        }
+        if !filtered.0.is_empty() {
+            ctx.ui
+                .warn(&format!("goals are about the default kernel, not {spec}"));
+        }
+    }
+
+    let parts = image::prepare(ctx, &spec, Purpose::Bench)?;
     let mut runs = Vec::new();
     for machine in &machines {
         match run::run(ctx, &parts, machine, &wanted)? {
@@ -113,7 +135,6 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
             Err(signal) => return Ok(ExitCode::from(128 + signal as u8)),
         }
     }
-    let filtered = goals.clone().filtered(args.filter.as_deref());
     let outcome = Outcome {
         commit: run::commit(ctx),
         values: runs
@@ -198,6 +219,16 @@ fn check(outcome: &Outcome) -> bool {
     for line in found.iter().filter_map(|(goal, finding)| finding.describe(goal)) {
         println!("{line}");
     }
+    let skipped = outcome.runs.iter().find_map(Results::ours_skipped);
+    if let Some(Skipped {
+        measure,
+        subject,
+        why,
+    }) = skipped
+    {
+        println!("check: FAILED, {subject} was not measured by {measure}: {why}");
+        return false;
+    }
     let failed = found.iter().filter(|(_, finding)| finding.fails()).count();
     match failed {
         0 => println!("check: ok, of {} goals none got worse", found.len()),
@@ -270,13 +301,35 @@ mod tests {
         assert_eq!(machines_of("bench --wall"), [(1, false), (2, false)]);
     }
 
+    /// The sample, without what it says of a subject of ours that was skipped.
+    fn complete() -> Outcome {
+        let mut outcome = sample::outcome();
+        outcome.runs[0].skipped.clear();
+        outcome
+    }
+
     #[test]
     fn a_check_fails_with_a_goal_that_got_worse_or_is_unknown() {
-        let mut outcome = sample::outcome();
+        let mut outcome = complete();
         assert!(check(&outcome));
         outcome.values[0] = Ok(0.31);
         assert!(!check(&outcome));
         outcome.values[0] = Err("skipped".into());
         assert!(!check(&outcome));
+    }
+
+    #[test]
+    fn a_check_fails_if_one_of_ours_was_not_measured() {
+        let skipping = |subject: &str| {
+            let mut outcome = complete();
+            outcome.runs[0].skipped.push(Skipped {
+                measure: "map_size".into(),
+                subject: subject.into(),
+                why: "no memory".into(),
+            });
+            check(&outcome)
+        };
+        assert!(skipping("memfd"));
+        assert!(!skipping("shmdev fault"));
     }
 }

@@ -69,7 +69,7 @@ impl About {
             axis: measure.axis.map(|axis| AboutAxis {
                 title: axis.title,
                 unit: match axis.unit {
-                    AxisUnit::Bytes => "bytes",
+                    AxisUnit::Bytes | AxisUnit::BytesMoved => "bytes",
                     AxisUnit::Count => "count",
                 },
             }),

@@ -75,7 +75,7 @@ pub fn exact(value: f64) -> String {
 pub fn place(value: u64, unit: AxisUnit) -> String {
     match unit {
         AxisUnit::Count => grouped(value as f64),
-        AxisUnit::Bytes => bytes(value),
+        AxisUnit::Bytes | AxisUnit::BytesMoved => bytes(value),
     }
 }
 

@@ -22,6 +22,12 @@ pub struct Machine {
     pub icount: bool,
     /// The guest's processors.
     pub cpus: u16,
+    /// What kind they are, as QEMU's `-cpu` has it.
+    pub cpu: String,
+    /// The guest's memory.
+    pub memory_mib: u32,
+    /// What its kernel is told beside what every guest's is.
+    pub append: Vec<String>,
 }
 
 impl Machine {
@@ -121,6 +127,11 @@ impl Results {
 
     fn knows(&self, measure: &Measure) -> bool {
         self.of(measure.id).next().is_some() || self.skipped(measure.id).next().is_some()
+    }
+
+    /// Why a subject of ours was not measured, if there is one.
+    pub fn ours_skipped(&self) -> Option<&Skipped> {
+        self.skipped.iter().find(|skipped| is_ours(&skipped.subject))
     }
 }
 

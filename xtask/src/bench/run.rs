@@ -59,6 +59,9 @@ pub fn run(ctx: &Ctx, parts: &Parts, args: &MachineArgs, wanted: &Wanted) -> Res
         },
         icount: qemu.icount,
         cpus: qemu.processors,
+        cpu: qemu.cpu().to_owned(),
+        memory_mib: qemu.memory,
+        append: qemu.append.clone(),
     };
     let what = match (machine.icount, machine.cpus) {
         (true, _) => "bench".to_owned(),

@@ -45,6 +45,9 @@ pub fn machine() -> Machine {
         accel: "tcg".into(),
         icount: true,
         cpus: 1,
+        cpu: "max".into(),
+        memory_mib: 2048,
+        append: vec!["norandmaps".into()],
     }
 }
 

@@ -62,12 +62,17 @@ pub fn footnote(results: &Results, measure: &Measure) -> Option<String> {
     measure.axis?;
     let figures = results.of(measure.id);
     let unit = figures.clone().next()?.unit;
-    let ratio = |figure: &Figure| figure.median / figure.least.max(f64::MIN_POSITIVE);
-    let most = figures.map(ratio).fold(1.0, f64::max);
+    let largest = |of: fn(&Figure) -> f64| {
+        let ratios = figures
+            .clone()
+            .map(|figure| of(figure) / figure.least.max(f64::MIN_POSITIVE));
+        number::above(1.0, ratios.fold(1.0, f64::max))
+    };
     Some(format!(
-        "{}; medians are at most {}",
+        "{}, the least of all batches; medians are at most {}, and no batch is more than {}",
         number::unit_in_full(unit),
-        number::above(1.0, most)
+        largest(|figure| figure.median),
+        largest(|figure| figure.most)
     ))
 }
 
@@ -140,7 +145,7 @@ mod tests {
             "  shmdev pfn      0.231 M  instr.  +0.1 %  +0.1 %         0.256",
             "  shmdev huge: not measured: the device has no such mode",
             "         4 KiB   12,600           3,300       2,509        2,600",
-            "  guest instructions; medians are at most +0.1 %",
+            "  guest instructions, the least of all batches; medians are at most +0.1 %, and no batch is more than +0.1 %",
             "  shmdev    824  bytes     0 %   0 %",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");

@@ -9,7 +9,7 @@ use super::protocol::port;
 pub const INSIDE: &str = "/run/guest";
 
 /// The arguments of a machine that is started by hand, without xtask.
-pub const STANDALONE: &str = "-machine q35 -cpu max -smp 2 -m 1024 -nic none -no-reboot";
+pub const STANDALONE: &str = "-machine q35 -cpu max,-la57 -smp 2 -m 1024 -nic none -no-reboot";
 
 /// How the guest's instructions are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,16 @@ pub struct Machine {
     pub append: Vec<String>,
 }
 
+impl Machine {
+    /// What kind of processor it has, as `-cpu` takes it.
+    pub fn cpu(&self) -> &'static str {
+        match self.engine {
+            Engine::Kvm => "host",
+            Engine::Tcg => TRANSLATED,
+        }
+    }
+}
+
 /// All arguments. The kernel is `kernel` in [`INSIDE`], an export is a directory of its tag's name there.
 pub fn arguments(machine: &Machine, open: Descriptors) -> Vec<String> {
     let mut arguments = board(machine);
@@ -86,10 +96,10 @@ const TRANSLATED: &str = "max,-la57,-erms,-fsrm";
 
 /// Processor, memory, and nothing that is not asked for.
 fn board(machine: &Machine) -> Vec<String> {
-    let (cpu, accelerator) = match machine.engine {
-        Engine::Kvm => ("host", "kvm"),
-        Engine::Tcg if machine.icount => (TRANSLATED, "tcg"),
-        Engine::Tcg => (TRANSLATED, "tcg,thread=multi"),
+    let accelerator = match machine.engine {
+        Engine::Kvm => "kvm",
+        Engine::Tcg if machine.icount => "tcg",
+        Engine::Tcg => "tcg,thread=multi",
     };
     words(&[
         "-nodefaults",
@@ -102,7 +112,7 @@ fn board(machine: &Machine) -> Vec<String> {
         "-machine",
         "q35,smbus=off,sata=off,usb=off,vmport=off,i8042=off,hpet=off",
         "-cpu",
-        cpu,
+        machine.cpu(),
         "-accel",
         accelerator,
         "-smp",

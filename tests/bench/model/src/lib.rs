@@ -103,6 +103,8 @@ pub struct Axis {
 pub enum AxisUnit {
     /// To be shown as 4 KiB, 256 MiB and so on.
     Bytes,
+    /// The same, and each operation moves so many: a picture shows what that comes to, instead of the cost.
+    BytesMoved,
     /// A number of something.
     Count,
 }
@@ -217,11 +219,11 @@ pub const MEASURES: &[Measure] = &[
     ),
     curve(
         "ring_size",
-        "record cost against size",
-        "Send a record and receive it, in one process, so that nobody sleeps. Bytes by this cost is the throughput.",
+        "ring throughput against size",
+        "Send a record and receive it, in one process, so that nobody sleeps. Slots are of one size each, and not here.",
         Axis {
             title: "record size",
-            unit: AxisUnit::Bytes,
+            unit: AxisUnit::BytesMoved,
         },
     ),
     bars(

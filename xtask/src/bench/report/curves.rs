@@ -37,14 +37,20 @@ pub fn plot(results: &Results, measure: &Measure, axis: Axis) -> Option<(Svg, f6
     let figures = results.of(measure.id);
     let unit = figures.clone().next()?.unit;
     let places: Vec<u64> = results.places(measure.id).into_iter().collect();
-    let frame = Frame::new(&places, figures.clone().map(|figure| figure.least));
+    let moves = axis.unit == AxisUnit::BytesMoved;
+    let value = |figure: &Figure| match moves {
+        true => throughput(figure),
+        false => figure.least,
+    };
+    let frame = Frame::new(&places, figures.clone().map(value));
 
     let mut svg = Svg::new(measure.title);
-    let caption = format!(
-        "{}, by {}; both log scale",
-        number::unit_in_full(unit),
-        axis.title
-    );
+    let what = number::unit_in_full(unit);
+    let what = match moves {
+        true => format!("bytes for {} {what}", number::exact(SPAN)),
+        false => what.to_owned(),
+    };
+    let caption = format!("{what}, by {}; both log scale", axis.title);
     svg.text((4.0, 15.0), Anchor::Start, "tick", &caption);
     frame.draw(&mut svg, &places, axis.unit);
     let subjects = results.subjects(measure.id);
@@ -58,7 +64,7 @@ pub fn plot(results: &Results, measure: &Measure, axis: Axis) -> Option<(Svg, f6
             .filter(|figure| figure.subject == **subject)
             .collect();
         curve.sort_by_key(|figure| figure.at);
-        let point = |figure: &&Figure| (frame.x(figure.at.unwrap_or(0)), frame.y(figure.least));
+        let point = |figure: &&Figure| (frame.x(figure.at.unwrap_or(0)), frame.y(value(figure)));
         let points: Vec<_> = curve.iter().map(point).collect();
         svg.path(&points, &pen.line);
         for &point in &points {
@@ -67,6 +73,14 @@ pub fn plot(results: &Results, measure: &Measure, axis: Axis) -> Option<(Svg, f6
     }
     let height = legend(&mut svg, &subjects, &pens, frame.bottom + 40.0);
     Some((svg, height))
+}
+
+/// So many instructions, or nanoseconds, throughput is of.
+const SPAN: f64 = 1000.0;
+
+/// How many bytes are moved in that.
+fn throughput(figure: &Figure) -> f64 {
+    figure.at.unwrap_or(0) as f64 * SPAN / figure.least.max(f64::MIN_POSITIVE)
 }
 
 /// The plot's place in the picture, and its scales.
@@ -201,6 +215,29 @@ mod tests {
             text.contains(">guest instructions, by segment size; both log scale</text>"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn throughput_grows_where_cost_does_not() {
+        let results = sample::results();
+        let measure = &sample::MEASURES[1];
+        let axis = Axis {
+            title: "record size",
+            unit: AxisUnit::BytesMoved,
+        };
+        let (svg, height) = plot(&results, measure, axis).unwrap();
+        let text = svg.inline(height);
+        assert!(
+            text.contains(">bytes for 1,000 guest instructions, by record size; both log scale</text>"),
+            "{text}"
+        );
+        let figure = |at, least| Figure {
+            at: Some(at),
+            least,
+            ..results.figures[0].clone()
+        };
+        assert_eq!(throughput(&figure(64, 500.0)), 128.0);
+        assert_eq!(throughput(&figure(0, 500.0)), 0.0);
     }
 
     #[test]
