@@ -23,7 +23,7 @@ use crate::uapi::{MAP_FAULT, MAP_HUGE, MAP_MASK, MAP_PFN};
 pub enum Map {
     /// Eagerly, by number (`remap_pfn_range`): no access ever faults.
     Pfn,
-    /// A page at a time, when they are touched, with a reference for each.
+    /// When they are touched, with up to 15 neighbours, and a reference for each.
     Fault,
     /// By entries of 2 MiB wherever memory, segment and address are aligned, by small ones for the rest.
     Huge,

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Give it to somebody else: USER, USER:GROUP or :GROUP, by name or number
     #[arg(long, short, value_name = "OWNER", value_parser = parse::owner)]
     owner: Option<Owner>,
-    /// How it is mapped: pfn (all at once), fault (a page when it is touched: O_DIRECT and private copies work) or huge
+    /// How it is mapped: pfn (all at once), fault (pages when they are touched: O_DIRECT and private copies work) or huge
     /// (entries of 2 MiB) [default: the module's]
     #[arg(long, value_name = "HOW", value_parser = maps())]
     map: Option<Map>,
