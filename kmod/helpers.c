@@ -234,15 +234,11 @@ vm_fault_t shmdev_insert_pfn_pmd(struct vm_fault *vmf, unsigned long frame, bool
 vm_fault_t shmdev_insert_pfn_pmd(struct vm_fault *vmf, unsigned long frame, bool write)
 {
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
-	/*
-	 * prctl(PR_SET_THP_DISABLE) waits for mmap_lock alone. Between a fault from before it and
-	 * one from after it, a page table and a large entry would meet at one place. So faults go
-	 * on with that lock, as they do to a handler of small pages.
-	 */
-	if (vmf->flags & FAULT_FLAG_VMA_LOCK) {
-		vma_end_read(vmf->vma);
-		return VM_FAULT_RETRY;
-	}
+	pmd_t pmd = pmdp_get_lockless(vmf->pmd);
+
+	/* A page table that is there, stays. */
+	if (!has_transparent_hugepage() || (!pmd_none(pmd) && !pmd_trans_huge(pmd)))
+		return VM_FAULT_FALLBACK;
 	return vmf_insert_pfn_pmd(vmf, frame, write);
 #else
 	return VM_FAULT_FALLBACK;

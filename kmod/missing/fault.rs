@@ -108,7 +108,12 @@ impl<'a> Fault<'a> {
     /// private mapping.
     pub(super) fn insert(self) -> vm_fault_t {
         if self.pages.mode() != MapMode::Fault {
-            return self.insert_frames();
+            // One place has entries of one kind, whoever is told to have large pages or none: two
+            // faults at once might be told one and the other (`PR_SET_THP_DISABLE`).
+            return match self.insert_large(LARGE_ORDER) {
+                FALLBACK => self.insert_frames(),
+                done => done,
+            };
         }
         // SAFETY: By the type invariants.
         if unsafe { !(*self.vmf).cow_page.is_null() } {
@@ -189,8 +194,9 @@ impl<'a> Fault<'a> {
         first.unwrap_or(BUS_ERROR)
     }
 
-    /// Maps what was touched by one entry of a PMD, if it lies so. Else asks for [`Self::insert`].
-    pub(super) fn insert_large(self, order: u32) -> vm_fault_t {
+    /// Maps what was touched by one entry of a PMD, if it lies so and no page table is there. Else asks
+    /// for [`Self::insert`].
+    pub(super) fn insert_large(&self, order: u32) -> vm_fault_t {
         let start = self.address() >> PAGE_SHIFT & !(LARGE_PAGES - 1);
         let end = start.saturating_add(LARGE_PAGES) << PAGE_SHIFT;
         let start = start << PAGE_SHIFT;
