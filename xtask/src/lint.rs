@@ -40,7 +40,7 @@ pub fn run(ctx: &Ctx) -> Result<ExitCode> {
             eprintln!("{error:#}");
             failed.push(name);
         }
-        Err(error) => unknown = Some(error.context(name)),
+        Err(error) => unknown = unknown.take().or(Some(error.context(name))),
     };
     ctx.ui.step("cargo fmt --check");
     check(
@@ -79,7 +79,12 @@ pub fn run(ctx: &Ctx) -> Result<ExitCode> {
     match (failed.is_empty(), unknown) {
         (true, None) => Ok(ExitCode::SUCCESS),
         (true, Some(error)) => Err(error),
-        (false, _) => Err(Failure::tests(format!("failed: {}", failed.join(", ")))),
+        (false, unknown) => {
+            unknown
+                .into_iter()
+                .for_each(|error| eprintln!("not known: {error:#}"));
+            Err(Failure::tests(format!("failed: {}", failed.join(", "))))
+        }
     }
 }
 
