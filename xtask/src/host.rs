@@ -226,15 +226,10 @@ fn install_commands(lacks: &[Lack]) -> Option<Vec<Vec<String>>> {
 
 /// That of the distribution, as `/etc/os-release` names it: others may be there too, as apt is for mmdebstrap.
 fn package_manager(system: &str) -> Option<&'static str> {
-    let value = |line: &'_ str| {
-        Some(
-            line.strip_prefix("ID=")
-                .or(line.strip_prefix("ID_LIKE="))?
-                .to_owned(),
-        )
-    };
-    let values: Vec<String> = system.lines().filter_map(value).collect();
-    let mut families = values.iter().flat_map(|value| value.trim_matches('"').split(' '));
+    let values = system
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or(line.strip_prefix("ID_LIKE=")));
+    let mut families = values.flat_map(|value| value.trim_matches('"').split(' '));
     families.find_map(|family| match family {
         "debian" | "ubuntu" => Some("apt-get"),
         "fedora" | "rhel" => Some("dnf"),

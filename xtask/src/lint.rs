@@ -40,7 +40,7 @@ pub fn run(ctx: &Ctx) -> Result<ExitCode> {
             eprintln!("{error:#}");
             failed.push(name);
         }
-        Err(error) => unknown = unknown.take().or(Some(error.context(name))),
+        Err(error) => _ = unknown.get_or_insert_with(|| error.context(name)),
     };
     ctx.ui.step("cargo fmt --check");
     check(

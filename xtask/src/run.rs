@@ -89,9 +89,9 @@ pub fn watched(ctx: &Ctx, command: &mut Command, log: &str, watch: impl FnMut(Op
 /// surroundings failed.
 pub fn judged(ctx: &Ctx, command: &mut Command, log: &str, watch: impl FnMut(Option<&str>)) -> Result<bool> {
     let end = watch_to_end(ctx, command, log, watch)?;
-    match end {
-        End { advice: Some(_), .. } if !end.status.success() => Err(end.failure(command)),
-        _ => Ok(end.status.success()),
+    match (end.status.success(), end.advice) {
+        (false, Some(_)) => Err(end.failure(command)),
+        (found_nothing, _) => Ok(found_nothing),
     }
 }
 

@@ -120,23 +120,25 @@ impl Need {
         };
         (!met).then(|| reason.to_owned())
     }
-}
 
-impl Need {
     /// Whether this guest may do without: one that the tools make of a kernel of their own has all that the kernel can.
     pub(crate) fn may_be_missing(self) -> bool {
-        let stock = |kernel: &str| kernel.starts_with(|first: char| first.is_ascii_digit());
-        match std::env::var("SHMDEV_KERNEL").as_deref() {
-            Ok("debug") => false,
-            Ok(kernel) if stock(kernel) => matches!(self, Need::Kmemleak | Need::FaultInjection),
-            _ => true,
+        let is_stock = kernel().starts_with(|first: char| first.is_ascii_digit());
+        match self {
+            Need::Kmemleak | Need::FaultInjection => !on_debug_kernel(),
+            _ => !on_debug_kernel() && !is_stock,
         }
     }
 }
 
+/// What the tools call this kernel: a series such as `7.3`, `debug`, or another word for somebody's own.
+fn kernel() -> String {
+    std::env::var("SHMDEV_KERNEL").unwrap_or_default()
+}
+
 /// Whether this is the kernel that looks for errors of its own, and is slow.
 pub(crate) fn on_debug_kernel() -> bool {
-    std::env::var("SHMDEV_KERNEL").is_ok_and(|kernel| kernel == "debug")
+    kernel() == "debug"
 }
 
 /// Where `rmmod` is.
