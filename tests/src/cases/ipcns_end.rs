@@ -241,7 +241,8 @@ fn what_is_left_of_a_namespace_is_seen_through_its_handles() {
     drop((default, used, anonymous));
     assert_eq!(free.list().unwrap(), []);
     refused(free.stat_of(by_id(0)), Errno::ENOENT);
-    assert_eq!(usage(), (0, 0));
+    // Who takes the namespace's end may still be at it.
+    all_gone();
 }
 
 fn many_namespaces_come_and_go() {
