@@ -70,7 +70,7 @@ use kernel::{
 /// How many robust words all handles of a segment have at most.
 pub(crate) const ROBUST_MAX: u32 = 16384;
 
-/// How often to try to mark a word that others change meanwhile.
+/// How often to try to mark a word that others change meanwhile, with all that they change.
 const MARK_TRIES: u32 = 1000;
 
 /// What a segment is to be.
@@ -340,18 +340,22 @@ impl Segment {
             return;
         };
         let mut value = word.load(Relaxed);
-        // Others set a bit of it once; who changes it on and on has no lock to be saved.
         for _ in 0..MARK_TRIES {
             let Some(marked) = after_death(value, token) else {
-                break;
+                return;
             };
             match word.cmpxchg(value, marked, Full) {
                 Ok(_) => {
                     trace::owner_died(self.id, token, offset);
-                    break;
+                    return;
                 }
                 Err(now) => value = now,
             }
+        }
+        // Somebody changes it on and on. A waiter too many is no harm, a lock that nobody frees is.
+        if let Some(marked) = after_death(value | uapi::WORD_WAITERS, token) {
+            word.xchg(marked, Full);
+            trace::owner_died(self.id, token, offset);
         }
     }
 
