@@ -8,7 +8,9 @@ import sys
 
 DEVICE = "/dev/shmdev"
 PAGE = mmap.PAGESIZE
-SIZE = 1 << 20
+# Of the default segment, and how segments are mapped where nothing else is asked for, in this run.
+SIZE = int(os.environ["SHMDEV_SIZE"])
+MAP = {"pfn": 1 << 2, "fault": 2 << 2, "huge": 3 << 2}[os.environ["SHMDEV_MAP"]]
 
 READ, WRITE, BOTH = 1, 2, 3
 BEGIN, END = 1, 2
@@ -18,8 +20,6 @@ OWNER_DIED = 1
 BY_HANDLE, BY_ID, BY_NAME = 0, 1, 2
 EXCLUSIVE, AUTO_REMOVE = 1, 2
 CREATED = 1
-# How segments are mapped in this run where nothing else is asked for.
-MAP = {"pfn": 1 << 2, "fault": 2 << 2, "huge": 3 << 2}[os.environ["SHMDEV_MAP"]]
 MAP_FAULT = 2 << 2
 TOKEN, WORD_OWNER_DIED, WORD_WAITERS = (1 << 30) - 1, 1 << 30, 1 << 31
 SET_UID, SET_GID, SET_MODE = 1, 2, 4

@@ -9,7 +9,7 @@ use crate::harness::tests;
 use crate::sys::process::{End, until};
 use crate::sys::segments::{name, remove};
 use crate::sys::{
-    ACCESS_READ, CREATE_EXCLUSIVE, Create, Errno, Gate, Handle, PAGE, Process, Region, Result,
+    ACCESS_READ, CREATE_EXCLUSIVE, Create, Errno, Gate, Handle, PAGE, Process, Region, Result, SIZE,
     STATUS_CREATED, THIS, by_id, by_name, creation, poll, signal, usage,
 };
 
@@ -217,12 +217,12 @@ fn using_a_handle_while_it_is_being_attached_is_ebusy_or_either_segment() {
     for round in 0..60 {
         let handle = Handle::rw();
         let (created, read) = std::thread::scope(|scope| {
-            let create = scope.spawn(|| handle.create(creation("", 2 << 20)).map(drop));
+            let create = scope.spawn(|| handle.create(creation("", 2 * SIZE as u64)).map(drop));
             (0..round * 20).for_each(|_| std::hint::spin_loop());
-            let read = handle.pread(&mut [0; 8], 1 << 20);
+            // At the end of the default segment, so that nothing is read there, and in the middle of the new one.
+            let read = handle.pread(&mut [0; 8], SIZE as i64);
             (create.join().unwrap(), read)
         });
-        // The default segment has a mebibyte, so nothing is read there; the new one has two.
         match (created, read) {
             (Ok(()), Ok(8) | Err(Errno::EBUSY)) => assert_ne!(handle.id(), 0),
             (Err(Errno::EBUSY), Ok(0)) => assert_eq!(handle.id(), 0),

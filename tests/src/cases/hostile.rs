@@ -27,8 +27,8 @@ tests![
     userfaultfd_is_refused,
     every_madvise_leaves_the_bytes_alone,
     mlock_leaves_counts_and_bytes_alone,
-    mincore_is_answered_or_refused,
-    memory_policy_does_not_move_the_pages,
+    mincore_says_that_all_is_in_memory,
+    pages_stay_on_their_node needs [Nodes],
     direct_io_does_no_harm needs [RamDisk],
     an_ordinary_write_from_the_mapping_works,
     a_locked_future_maps_as_usual,
@@ -219,11 +219,7 @@ fn vmsplice_takes_pages_that_can_be_pinned() {
 
 fn io_uring_takes_pages_that_can_be_pinned() {
     let known = Known::new();
-    match hostile::io_uring_buffer(&Region::anonymous(PAGE)) {
-        // A kernel without io_uring has nothing to refuse.
-        Err(Errno::ENOSYS | Errno::EPERM) => return,
-        outcome => outcome.expect("a buffer of ordinary memory"),
-    }
+    hostile::io_uring_buffer(&Region::anonymous(PAGE)).expect("a buffer of ordinary memory");
     agrees(hostile::io_uring_buffer(&known.mapping), mode().pins);
     known.is_unchanged();
 }
@@ -262,24 +258,40 @@ fn mlock_leaves_counts_and_bytes_alone() {
     assert_eq!(handle.nattch(), 0);
 }
 
-fn mincore_is_answered_or_refused() {
+fn mincore_says_that_all_is_in_memory() {
     let known = Known::new();
-    if let Ok(pages) = known.mapping.residency() {
-        assert_eq!(pages.len(), 4);
-    }
+    let pages = known.mapping.residency().unwrap();
+    assert!(pages.iter().all(|page| page & 1 == 1), "{pages:?}");
     known.is_unchanged();
 }
 
-fn memory_policy_does_not_move_the_pages() {
+fn pages_stay_on_their_node() {
+    let ordinary = Region::anonymous(4 * PAGE);
+    ordinary.fill(1);
+    for node in [0, 1] {
+        hostile::move_pages(&ordinary, Some(node)).unwrap();
+        assert_eq!(hostile::move_pages(&ordinary, None), Ok(vec![node as i32; 4]));
+    }
     let known = Known::new();
-    let _ = hostile::bind_to_node(&known.mapping);
-    known.is_unchanged();
+    for node in [0, 1] {
+        stays_where_it_is(&known.mapping, node);
+        known.is_unchanged();
+    }
     known.handle.pwrite(&[1], 0).unwrap();
     assert_eq!(
         known.mapping.get(0),
         1,
         "the mapping shows the segment's pages still"
     );
+}
+
+/// Whether a memory policy for these pages is refused is the kernel's business.
+#[track_caller]
+pub(super) fn stays_where_it_is(mapping: &Region, node: u32) {
+    let _ = hostile::bind_to_node(mapping, node);
+    if let Ok(moved) = hostile::move_pages(mapping, Some(node)) {
+        assert!(moved.iter().all(|&status| status < 0), "{moved:?}");
+    }
 }
 
 fn direct_io_does_no_harm() {

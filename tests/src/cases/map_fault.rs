@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::hostile::stays_where_it_is;
 use super::map_modes::{takes_faults, touch};
 use super::{EndOf, READ, SHARED, WRITE, agrees, faults};
 use crate::harness::tests;
@@ -22,7 +23,7 @@ tests![
     populating_makes_all_entries,
     locking_does_no_harm,
     no_advice_changes_bytes,
-    moving_pages_to_a_node_changes_nothing,
+    pages_stay_on_their_node needs [Nodes],
     calls_and_mappings_see_the_same_bytes,
     words_are_the_same_for_the_kernel_and_the_mapping,
     a_segment_grows_under_its_mappings,
@@ -180,11 +181,12 @@ fn no_advice_changes_bytes() {
     assert_eq!(handle.nattch(), 0);
 }
 
-fn moving_pages_to_a_node_changes_nothing() {
+fn pages_stay_on_their_node() {
     let (handle, mapping) = frames(LEN);
     mapping.fill(5);
-    let _ = hostile::bind_to_node(&mapping);
-    let _ = hostile::move_pages(&mapping);
+    for node in [0, 1] {
+        stays_where_it_is(&mapping, node);
+    }
     handle.pwrite(&[1], 0).unwrap();
     assert_eq!((mapping.get(0), mapping.get(1)), (1, 5), "they are the segment's");
 }

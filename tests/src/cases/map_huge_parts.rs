@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::hostile::stays_where_it_is;
 use super::map_huge::{LARGE, frames, has_stamps, is_stamped, stamp};
 use super::{EndOf, READ, WRITE, faults};
 use crate::harness::tests;
@@ -360,8 +361,9 @@ fn no_advice_changes_bytes() {
     }
     let _ = mapping.lock();
     let _ = mapping.unlock();
-    let _ = hostile::bind_to_node(&mapping);
-    let _ = hostile::move_pages(&mapping);
+    for node in [0, 1] {
+        stays_where_it_is(&mapping, node);
+    }
     let _ = mapping.residency();
     assert!(hostile::userfault(&mapping).is_err());
     stamp(&mapping, 0);

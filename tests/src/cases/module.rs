@@ -12,7 +12,8 @@ use crate::harness::{rmmod_path, tests};
 use crate::sys::module::{self, Reloaded};
 use crate::sys::process::until;
 use crate::sys::{
-    ACCESS_WRITE, DEADLINE_NEVER, Errno, Gate, Handle, PAGE, Process, SIZE, file, poll, signal,
+    ACCESS_WRITE, DEADLINE_NEVER, Errno, Gate, Handle, MAP_MASK, MAP_PFN, PAGE, Process, SIZE, file, poll,
+    signal,
 };
 
 tests![
@@ -25,6 +26,7 @@ tests![
     the_rmmod_command_says_in_use needs [ModuleFile, Rmmod],
     unloading_takes_the_node_away needs [ModuleFile],
     loading_twice_is_eexist needs [ModuleFile],
+    without_parameters_the_segment_has_one_mib needs [ModuleFile],
     sizes_out_of_range_are_einval needs [ModuleFile],
     limits_out_of_range_are_einval needs [ModuleFile],
     modes_out_of_range_are_einval needs [ModuleFile],
@@ -190,6 +192,16 @@ fn sizes_out_of_range_are_einval() {
             "default_size=",
         ],
     );
+}
+
+fn without_parameters_the_segment_has_one_mib() {
+    let _module = Reloaded::afterwards();
+    module::unload().unwrap();
+    module::load_with_only("").unwrap();
+    let handle = Handle::rw();
+    assert_eq!(handle.info().unwrap().default_size, 1 << 20);
+    let stat = handle.stat().unwrap();
+    assert_eq!((stat.size, stat.flags & MAP_MASK), (1 << 20, MAP_PFN));
 }
 
 fn limits_out_of_range_are_einval() {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::harness::tests;
-use crate::sys::mode;
 use crate::sys::module::Reloaded;
+use crate::sys::{SIZE, mode};
 
 /// Makes a test of each script of this name.
 macro_rules! scripts {
@@ -84,6 +84,7 @@ fn run(name: &str, script: &str) {
         .args(["-E", "-s", "-S", "-B"])
         .arg(file)
         .env("SHMDEV_MAP", mode().name)
+        .env("SHMDEV_SIZE", SIZE.to_string())
         .stdin(Stdio::null())
         .status();
     let status = status.expect("starting python3");

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::injection::Scarcity;
+use super::memory::Leaks;
 use super::model::Random;
 use super::worker::{NAMES, Worker};
 use crate::harness::{LogReader, on_debug_kernel, tests};
@@ -20,7 +21,6 @@ tests![
 ];
 
 const WORKERS: usize = 16;
-const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
 
 /// The kernel that finds memory used after its end, locks taken in the wrong order and memory lost is given its time;
 /// on one that does not look, a long run would find little that a short one does not.
@@ -42,11 +42,7 @@ fn they_do_when_memory_fails_at_random_too() {
 
 fn everything(suffering: bool) {
     let mut log = LogReader::from_now().unwrap();
-    let looks_for_leaks = Path::new(KMEMLEAK).exists();
-    if looks_for_leaks {
-        std::fs::write(KMEMLEAK, "scan").unwrap();
-        std::fs::write(KMEMLEAK, "clear").unwrap();
-    }
+    let leaks = Leaks::watch();
     let stop = Region::shared(PAGE);
     let queue = file::sockets();
     let start = |worker: usize, life: u64| {
@@ -97,14 +93,7 @@ fn everything(suffering: bool) {
         .filter(|line| line.contains("shmdev"))
         .collect();
     assert_eq!(ours, Vec::<String>::new());
-    if looks_for_leaks {
-        // An object counts as lost when it is some seconds old and two scans have not found it.
-        for _ in 0..2 {
-            std::thread::sleep(Duration::from_secs(6));
-            std::fs::write(KMEMLEAK, "scan").unwrap();
-        }
-        assert_eq!(std::fs::read_to_string(KMEMLEAK).unwrap(), "");
-    }
+    leaks.are_none();
 }
 
 /// Removes what has a name; what has none, and the namespaces, must have gone by themselves.

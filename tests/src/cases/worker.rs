@@ -7,24 +7,33 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::injection::Sufferer;
 use super::model::Random;
-use super::{READ, SHARED, WRITE};
+use super::{PRIVATE, READ, SHARED, WRITE};
 use crate::sys::namespace::keep;
 use crate::sys::process::{kill_myself, unshare};
 use crate::sys::{
-    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Handle, PAGE,
-    ROBUST_WAKE_ONLY, Region, Result, THIS, by_id, by_name, creation, file, in_ms, poll, words,
+    ACCESS_READ, ACCESS_WRITE, CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Handle, MAP_FAULT,
+    MAP_HUGE, MAP_PFN, PAGE, Process, ROBUST_WAKE_ONLY, Region, Result, THIS, by_id, by_name, creation, file,
+    in_ms, poll, words,
 };
 
 /// Few, so that they meet.
 pub(super) const NAMES: u64 = 10;
 /// How much a worker holds at most of each kind.
 const HELD: usize = 6;
+/// What an entry of 2 MiB is for.
+const LARGE: usize = 2 << 20;
+
+/// A mapping that it holds.
+struct Held {
+    region: Region,
+    writable: bool,
+}
 
 /// A process that does one thing after the other.
 pub(super) struct Worker<'a> {
     random: Random,
     handles: Vec<Handle>,
-    mappings: Vec<Region>,
+    mappings: Vec<Held>,
     /// Of the segment that it made last; others make theirs at the same time.
     last_id: u64,
     /// Through which handles are passed on, in both directions.
@@ -108,7 +117,7 @@ impl<'a> Worker<'a> {
 
     /// One thing, chosen at random. Each may be refused, for reasons that the contract gives for it.
     pub(super) fn step(&mut self) {
-        match self.below(24) {
+        match self.below(26) {
             0 | 1 => self.create(),
             2 | 3 => self.open(),
             4 => self.map(),
@@ -129,6 +138,8 @@ impl<'a> Worker<'a> {
             20 => self.wait_on_some(),
             21 => self.tend(),
             22 => self.have_signalled(),
+            23 => self.reshape(),
+            24 => self.inherit(),
             _ => self.move_house(),
         }
     }
@@ -140,13 +151,18 @@ impl<'a> Worker<'a> {
             self.name()
         };
         let flags = [0, CREATE_EXCLUSIVE, CREATE_AUTO_REMOVE, 0][self.random.below(4)];
+        let map = [0, MAP_PFN, MAP_FAULT, MAP_HUGE][self.random.below(4)];
+        let size = match self.below(8) {
+            0 => LARGE + self.random.below(LARGE),
+            _ => 1 + self.random.below(16 * PAGE),
+        };
         let create = Create {
-            flags,
+            flags: flags | map,
             mode: 0o666,
-            ..creation(name, 1 + self.below(16 * PAGE as u64))
+            ..creation(name, size as u64)
         };
         let Some(handle) = self.fresh() else { return };
-        let refusals = [Errno::EEXIST, Errno::EINVAL];
+        let refusals = [Errno::EEXIST, Errno::EINVAL, Errno::EOPNOTSUPP];
         if let Some(created) = self.tries(&refusals, || handle.create(create)) {
             self.last_id = created.id;
             self.hold(handle);
@@ -166,33 +182,70 @@ impl<'a> Worker<'a> {
     }
 
     fn map(&mut self) {
-        let (handle, page, prot) = (
-            self.any(),
-            self.below(6),
-            [READ, READ | WRITE][self.random.below(2)],
-        );
-        let len = (1 + self.random.below(6)) * PAGE;
-        let refusals = [Errno::EINVAL, Errno::EACCES];
-        let mapped = self.tries(&refusals, || handle.mmap(len, prot, SHARED, page * PAGE as u64));
-        if let Some(mapping) = mapped {
+        let handle = self.any();
+        let (page, len) = match self.below(4) {
+            0 => (0, LARGE + self.random.below(LARGE)),
+            _ => (self.below(6), (1 + self.random.below(6)) * PAGE),
+        };
+        let writable = self.below(2) == 0;
+        let prot = if writable { READ | WRITE } else { READ };
+        let flags = [SHARED, PRIVATE][self.random.below(2)];
+        let refusals = [Errno::EINVAL, Errno::EACCES, Errno::EOPNOTSUPP];
+        let mapped = self.tries(&refusals, || handle.mmap(len, prot, flags, page * PAGE as u64));
+        if let Some(region) = mapped {
             if self.mappings.len() == HELD {
                 self.mappings.clear();
             }
-            self.mappings.push(mapping);
+            self.mappings.push(Held { region, writable });
         }
     }
 
     fn touch(&mut self) {
-        for mapping in &self.mappings {
-            std::hint::black_box((mapping.get(0), mapping.get(mapping.len() - 1)));
+        for Held { region, writable } in &self.mappings {
+            let offset = self.random.below(region.len());
+            std::hint::black_box((region.get(0), region.get(region.len() - 1)));
+            if *writable {
+                region.set(offset, 1);
+            }
         }
     }
 
     fn split(&mut self) {
-        if let Some(mapping) = self.mappings.pop() {
-            let middle = mapping.len() / PAGE / 2 * PAGE;
-            mapping.unmap(middle, PAGE).unwrap();
+        if let Some(Held { region, .. }) = self.mappings.pop() {
+            let middle = region.len() / PAGE / 2 * PAGE;
+            region.unmap(middle, PAGE).unwrap();
         }
+    }
+
+    /// Moves a mapping, or takes away that half of it can be written to.
+    fn reshape(&mut self) {
+        let Some(Held { region, writable }) = self.mappings.pop() else {
+            return;
+        };
+        let len = region.len();
+        if self.below(2) == 0 {
+            let half = (len / 2).next_multiple_of(PAGE);
+            region.protect(0, half, READ).unwrap();
+            self.mappings.push(Held {
+                region,
+                writable: false,
+            });
+        } else {
+            let room = Region::anonymous(len);
+            let fixed = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+            let moved = region.remap(0, len, len, fixed, room.at(0)).unwrap();
+            region.leak();
+            room.leak();
+            self.mappings.push(Held {
+                region: moved,
+                writable,
+            });
+        }
+    }
+
+    /// Has a child touch what it inherits.
+    fn inherit(&mut self) {
+        Process::fork(|| self.touch()).join();
     }
 
     fn resize(&mut self) {

@@ -26,6 +26,8 @@ pub(crate) enum Need {
     PidsCgroup,
     /// System calls of 32-bit processes.
     Compat,
+    /// Memory on two nodes.
+    Nodes,
     /// The `rmmod` command.
     Rmmod,
     /// Time namespaces, in which processes see another CLOCK_MONOTONIC.
@@ -78,6 +80,10 @@ impl Need {
                 "the kernel has no pids controller of cgroup v2",
             ),
             Need::Compat => (compat::works(), "the kernel takes no 32-bit system calls"),
+            Need::Nodes => (
+                Path::new("/sys/devices/system/node/node1").exists(),
+                "the kernel has one node of memory (numa=fake=2 makes two)",
+            ),
             Need::TimeNamespace => (
                 Path::new("/proc/self/ns/time").exists(),
                 "the kernel has no time namespaces",
@@ -126,6 +132,8 @@ impl Need {
         let is_stock = kernel().starts_with(|first: char| first.is_ascii_digit());
         match self {
             Need::Kmemleak | Need::FaultInjection => !on_debug_kernel(),
+            // The debug kernel knows of one.
+            Need::Nodes => !is_stock,
             _ => !on_debug_kernel() && !is_stock,
         }
     }

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::sys::{ACCESS_WRITE, Handle, by_id, identity, limits, module};
+use crate::sys::{ACCESS_WRITE, Handle, SIZE, by_id, identity, limits, module};
 
 /// What must be the same after a test. Only this process has the device open while it is read.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl State {
             waiters: 0,
             segments: 0,
             total_bytes: 0,
-            size: 1 << 20,
+            size: SIZE as u64,
             max_ranges: 1024,
             limits: *LIMITS.get_or_init(limits::all),
         }
@@ -70,9 +70,8 @@ pub(super) fn prepare() -> Result<(), String> {
     if !module::is_loaded() {
         module::load("").map_err(|error| format!("cannot load {}: {error}", module::path().display()))?;
     }
-    if !module::maps_as_chosen() {
-        module::reload("")
-            .map_err(|error| format!("cannot load the module with another default_map: {error}"))?;
+    if !module::is_as_chosen() {
+        module::reload("").map_err(|error| format!("cannot load the module as this run has it: {error}"))?;
     }
     identity::close_node().map_err(|error| format!("cannot change the node's mode: {error}"))?;
     let _ = State::clean();

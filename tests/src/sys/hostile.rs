@@ -154,11 +154,11 @@ pub(crate) fn io_uring_buffer(region: &Region) -> Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Binds a region's memory to node 0, moving what is elsewhere.
-pub(crate) fn bind_to_node(region: &Region) -> Result<()> {
+/// Binds a region's memory to a node (`mbind`), moving what is elsewhere.
+pub(crate) fn bind_to_node(region: &Region, node: u32) -> Result<()> {
     const MPOL_BIND: i32 = 2;
     const MPOL_MF_MOVE: u32 = 2;
-    let nodes = 1_u64;
+    let nodes = 1_u64 << node;
     let (start, len) = (region.at(0).get(), region.len());
     // SAFETY: the mask outlives the call.
     let result = unsafe {
@@ -175,28 +175,29 @@ pub(crate) fn bind_to_node(region: &Region) -> Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Asks for the pages of a region to be moved to node 0.
-pub(crate) fn move_pages(region: &Region) -> Result<()> {
+/// Asks for the pages of a region to be moved to a node (`move_pages`); without one, asks where they are. Returns what
+/// the kernel says of each: the node that it is on, or an error number, negated.
+pub(crate) fn move_pages(region: &Region, node: Option<u32>) -> Result<Vec<i32>> {
     const MPOL_MF_MOVE: i32 = 2;
     let pages: Vec<usize> = (0..region.len())
         .step_by(super::PAGE)
         .map(|offset| region.at(offset).get())
         .collect();
-    let nodes = vec![0_i32; pages.len()];
-    let mut status = vec![0_i32; pages.len()];
-    // SAFETY: each list has an entry for each page.
+    let nodes = node.map(|node| vec![node as i32; pages.len()]);
+    let mut status = vec![i32::MAX; pages.len()];
+    // SAFETY: each list has an entry for each page, or is none.
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
             0,
             pages.len(),
             pages.as_ptr(),
-            nodes.as_ptr(),
+            nodes.as_ref().map_or(std::ptr::null(), Vec::as_ptr),
             status.as_mut_ptr(),
             MPOL_MF_MOVE,
         )
     };
-    Errno::result(result).map(drop)
+    Errno::result(result).map(|_| status)
 }
 
 /// A process that shares this one's descriptors but not its memory (`CLONE_FILES`): runs `body`, then exits.

@@ -38,8 +38,9 @@ pub(crate) use shmdev::uapi::*;
 
 /// The page size of x86-64 and of every kernel these tests run on.
 pub(crate) const PAGE: usize = 4096;
-/// Size of the default segment when the module is loaded without parameters.
-pub(crate) const SIZE: usize = 1 << 20;
+/// Size of the default segment, where a test does not load the module with another: room for an entry of 2 MiB, and for
+/// small ones behind it.
+pub(crate) const SIZE: usize = (2 << 20) + (64 << 10);
 
 /// Now, as deadlines count.
 pub(crate) fn now_ns() -> u64 {

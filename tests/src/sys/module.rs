@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use super::{Errno, Result, mode};
+use super::{Errno, Result, SIZE, mode};
 
 /// Where the module's file is.
 pub(crate) fn path() -> PathBuf {
@@ -18,17 +18,28 @@ pub(crate) fn is_loaded() -> bool {
     Path::new("/sys/module/shmdev/refcnt").exists()
 }
 
-/// Whether the module maps as this run wants it.
-pub(crate) fn maps_as_chosen() -> bool {
-    let default = std::fs::read_to_string("/sys/module/shmdev/parameters/default_map");
-    default.is_ok_and(|name| name.trim_end() == mode().name)
+/// Whether the module was loaded with what this run has for all.
+pub(crate) fn is_as_chosen() -> bool {
+    let has = |parameter: &str, value: &str| {
+        let is = std::fs::read_to_string(format!("/sys/module/shmdev/parameters/{parameter}"));
+        is.is_ok_and(|is| is.trim_end() == value)
+    };
+    has("default_map", mode().name) && has("default_size", &SIZE.to_string())
 }
 
-/// Loads the module with these parameters (`name=value`, separated by blanks), and the run's way to map before them.
+/// Loads the module with these parameters (`name=value`, separated by blanks), and before them with what this run has for
+/// all.
 pub(crate) fn load(parameters: &str) -> Result<()> {
+    load_with_only(&format!(
+        "default_map={} default_size={SIZE} {parameters}",
+        mode().name
+    ))
+}
+
+/// Loads the module with no other parameters than these.
+pub(crate) fn load_with_only(parameters: &str) -> Result<()> {
     let file =
         File::open(path()).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-    let parameters = format!("default_map={} {parameters}", mode().name);
     let parameters = CString::new(parameters).expect("parameters without NUL");
     // SAFETY: an open file and a C string.
     let result = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), parameters.as_ptr(), 0) };

@@ -116,13 +116,15 @@ const SLOWNESS: u32 = 5;
 /// All of a guest's tests, on a slow host, on the debug kernel.
 const OVERALL: Duration = Duration::from_secs(3600);
 
-/// What turns each sign of a broken kernel into an end that cannot be overlooked, and keeps the kernel from zeroing
-/// what the module ought to. Warnings reach the serial log from the start, for the first report switches lockdep off; after
-/// the boot PID 1 lets everything through, until the power is off.
-const STRICT: [&str; 4] = [
+/// What turns each sign of a broken kernel into an end that cannot be overlooked, keeps the kernel from zeroing what the
+/// module ought to, and gives it two nodes of memory, between which pages can move. Warnings reach the serial log from
+/// the start, for the first report switches lockdep off; after the boot PID 1 lets everything through, until the power is
+/// off.
+const STRICT: [&str; 5] = [
     "panic_on_warn=1",
     "hung_task_panic=1",
     "init_on_alloc=0",
+    "numa=fake=2",
     "loglevel=5",
 ];
 
