@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ use super::{
     test::{self, Watched},
     vm::Standard,
 };
-use crate::{ctx::Ctx, guest_bins::Purpose};
+use crate::{ctx::Ctx, error::Failure, guest_bins::Purpose};
 
 /// A guest, and what is to be made of it.
 struct Case {
@@ -98,6 +99,14 @@ const BOUND: Duration = Duration::from_secs(60);
 pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs, filter: Option<&str>) -> Result<ExitCode> {
     let chosen = |case: &&Case| filter.is_none_or(|filter| full_name(case).contains(filter));
     let cases: Vec<&Case> = CASES.iter().filter(chosen).collect();
+    if cases.is_empty() {
+        let names: Vec<String> = CASES.iter().map(full_name).collect();
+        return Err(Failure::usage(format!(
+            "no test of the machinery has {:?} in its name; there are: {}",
+            filter.unwrap_or_default(),
+            names.join(", ")
+        )));
+    }
     let spec = kernel.spec(ctx)?;
     let parts = image::prepare(ctx, &spec, Purpose::Use)?;
     let start = Instant::now();
@@ -107,7 +116,13 @@ pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs, filter: Option
     };
     println!("\nrunning {} tests", cases.len());
     for case in cases {
-        match try_case(ctx, &parts, machine, case)? {
+        let log = machine::log_path(ctx, case.fault.unwrap_or("ok"), &parts.kernel.name)?;
+        let start = Instant::now();
+        let verdict = try_case(ctx, &parts, machine, case, &log)?;
+        if let Verdict::Interrupted(signal) = verdict {
+            return Ok(ExitCode::from(128 + signal as u8));
+        }
+        match judge(case, &verdict, start.elapsed()) {
             Ok(()) => {
                 counts.passed += 1;
                 println!("test {} ... ok", full_name(case));
@@ -115,6 +130,7 @@ pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs, filter: Option
             Err(why) => {
                 counts.failed += 1;
                 println!("test {} ... FAILED\n    {why}", full_name(case));
+                println!("    the kernel's log is {}", log.display());
             }
         }
     }
@@ -138,8 +154,8 @@ impl Output for ErrorsAlone {
     }
 }
 
-/// One guest; why it is not what it should be.
-fn try_case(ctx: &Ctx, parts: &Parts, machine: &MachineArgs, case: &Case) -> Result<Result<(), String>> {
+/// One guest; what it was taken for.
+fn try_case(ctx: &Ctx, parts: &Parts, machine: &MachineArgs, case: &Case, log: &Path) -> Result<Verdict> {
     let job = Job {
         argv: vec![b"/init".to_vec()],
         cwd: b"/".to_vec(),
@@ -162,30 +178,67 @@ fn try_case(ctx: &Ctx, parts: &Parts, machine: &MachineArgs, case: &Case) -> Res
         .iter()
         .map(|fault| format!("shmdev.fault={fault}"))
         .collect();
-    let log = machine::log_path(ctx, case.fault.unwrap_or("ok"), &parts.kernel.name)?;
-    let start = Instant::now();
     let watched = Watched {
         job: &job,
         limits,
         append: &append,
-        log: &log,
+        log,
     };
-    let verdict = test::watch(ctx, parts, machine, &watched, &mut ErrorsAlone)?;
-    let time = start.elapsed();
-    let as_expected = match (&case.expected, &verdict) {
+    test::watch(ctx, parts, machine, &watched, &mut ErrorsAlone)
+}
+
+/// Why what the guest was taken for, after that time, is not what it should be.
+fn judge(case: &Case, verdict: &Verdict, time: Duration) -> Result<(), String> {
+    let as_expected = match (&case.expected, verdict) {
         (Expected::Passed, Verdict::Passed(_)) => true,
         (Expected::Failed, Verdict::Failed(_, Some(why)))
         | (Expected::Machinery, Verdict::Machinery(why)) => why.contains(case.word),
         _ => false,
     };
     if !as_expected {
-        return Ok(Err(format!(
-            "taken for {verdict:?}; the kernel's log is {}",
-            log.display()
-        )));
+        return Err(format!("taken for {verdict:?}"));
     }
     if time > BOUND {
-        return Ok(Err(format!("noticed after {time:?} only")));
+        return Err(format!("noticed after {time:?} only"));
     }
-    Ok(Ok(()))
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cache::Cache, error, ui::Ui};
+
+    #[test]
+    fn a_guest_is_what_it_should_be_with_the_right_word_in_time() {
+        let panics = case("panics", Some("panic"), Expected::Failed, "panicked");
+        let failed = |why: &str| Verdict::Failed(Counts::default(), Some(why.into()));
+        assert_eq!(judge(&panics, &failed("the kernel panicked"), BOUND), Ok(()));
+        assert!(judge(&panics, &failed("the kernel hung"), BOUND).is_err());
+        assert!(judge(&panics, &failed("the kernel panicked"), BOUND * 2).is_err());
+        let machinery = Verdict::Machinery("the kernel panicked".into());
+        assert!(judge(&panics, &machinery, BOUND).is_err());
+    }
+
+    #[test]
+    fn a_filter_that_fits_nothing_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = Ctx {
+            workspace: dir.path().into(),
+            cache: Cache::at(dir.path()),
+            ui: Ui::silent(),
+        };
+        let refused = run(
+            &ctx,
+            &KernelArgs::default(),
+            &MachineArgs::default(),
+            Some("unheard"),
+        );
+        let error = refused.unwrap_err();
+        assert_eq!(error::kind(&error), error::Kind::Usage);
+        assert!(
+            error.to_string().contains("machinery::a_guest_that_panics_fails"),
+            "{error}"
+        );
+    }
 }
