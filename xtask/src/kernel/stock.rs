@@ -122,6 +122,7 @@ impl Packages {
             .with(root::key(recipe))
             .with(flavour);
         let key = format!("{name}-packages-{}", key.hex());
+        let mut unpacked = None;
         let dir = ctx.cache.entry(&ctx.ui, Kind::Kernel, &key, |dir| {
             disk::require(ctx, &format!("kernel {name}"), PACKAGES_MEGABYTES)?;
             let archive = Archive::open(ctx, recipe, root)?;
@@ -130,8 +131,13 @@ impl Packages {
             unpack(ctx, &choice, flavour, &debs, dir)?;
             fs::write(dir.join(CHOICE), serde_json::to_string_pretty(&choice)?)
                 .context("cannot write what was chosen")?;
-            archive.forget(&debs)
+            unpacked = Some((archive, debs));
+            Ok(())
         })?;
+        // Not before the entry is whole on disk: whoever is interrupted until then need not fetch them again.
+        if let Some((archive, debs)) = unpacked {
+            archive.forget(&debs)?;
+        }
         let choice = serde_json::from_str(&super::read(&dir.join(CHOICE))?)
             .with_context(|| format!("{} is damaged: remove it", dir.display()))?;
         Ok(Packages { choice, dir, key })
