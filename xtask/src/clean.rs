@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask clean`: removes what was built from the workspace, and with `--cache` all that is kept in the cache.
-//! Removes nothing that is not ours, and nothing that another `cargo xtask` is making.
+//! `cargo xtask clean`: removes what was built from the workspace, logs, and whether KVM works; with `--cache` all that is
+//! kept in the cache. Removes nothing that is not ours, and nothing that another `cargo xtask` is making.
 
 use std::process::ExitCode;
 
@@ -13,8 +13,9 @@ use crate::{
     error::Failure,
 };
 
-/// What is built from the workspace.
-const BUILT: [Kind; 5] = [
+/// What is built from the workspace, and what is quickly found out again.
+const BUILT: [Kind; 6] = [
+    Kind::Accel,
     Kind::Kmod,
     Kind::KmodClippy,
     Kind::KmodAnalyzer,
@@ -22,7 +23,7 @@ const BUILT: [Kind; 5] = [
     Kind::Logs,
 ];
 
-/// Remove what was built from the workspace
+/// Remove what was built from the workspace, logs, and whether KVM works
 #[derive(clap::Args)]
 pub struct Args {
     /// Also remove the build root, the kernels and the downloaded packages

@@ -2,7 +2,8 @@
 //! Whether the host's processor can run the guest (KVM), or its instructions have to be translated (TCG).
 //!
 //! `/dev/kvm` may exist where no ordinary guest can run: QEMU then aborts, or the guest stops somewhere. So what counts
-//! is a trial, which takes some seconds at most and is remembered until the host is started again.
+//! is a trial, which takes some seconds at most and is remembered until the host is started again; `cargo xtask doctor`
+//! tries anew, and `cargo xtask clean` forgets it.
 
 use std::{fs, fs::File, io, path::Path, time::Duration};
 
@@ -41,8 +42,13 @@ pub fn choose(ctx: &Ctx, parts: &Parts, wish: Wish) -> Result<Engine> {
     match wish {
         Wish::Tcg => Ok(Engine::Tcg),
         Wish::Kvm => require_device().map(|()| Engine::Kvm),
-        Wish::Auto => auto(ctx, parts),
+        Wish::Auto => auto(ctx, parts, false),
     }
+}
+
+/// How the guest is to run where nobody says: found out now, whatever is remembered.
+pub fn try_anew(ctx: &Ctx, parts: &Parts) -> Result<Engine> {
+    auto(ctx, parts, true)
 }
 
 /// Stops where KVM cannot even be asked.
@@ -56,7 +62,7 @@ pub fn require_device() -> Result<()> {
     })
 }
 
-fn auto(ctx: &Ctx, parts: &Parts) -> Result<Engine> {
+fn auto(ctx: &Ctx, parts: &Parts, anew: bool) -> Result<Engine> {
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     if !can_virtualize(&processor) || open_device().is_err() {
         return Ok(Engine::Tcg);
@@ -68,19 +74,27 @@ fn auto(ctx: &Ctx, parts: &Parts) -> Result<Engine> {
         .with(parts.root.key())
         .with(&parts.kernel.release)
         .hex();
-    let entry = ctx.cache.entry(&ctx.ui, Kind::Accel, &key, |entry| {
+    let (dir, _lock) = ctx.cache.workspace(&ctx.ui, Kind::Accel, &key)?;
+    remembered(&dir.join("engine"), anew, || {
         ctx.ui.step("trying whether KVM can run the guest");
-        let engine = if trial(ctx, parts, &entry.join("log"))? {
-            "kvm"
-        } else {
-            "tcg"
-        };
-        Ok(fs::write(entry.join("engine"), engine)?)
-    })?;
-    match fs::read_to_string(entry.join("engine"))?.as_str() {
-        "kvm" => Ok(Engine::Kvm),
-        _ => Ok(Engine::Tcg),
+        trial(ctx, parts, &dir.join("log"))
+    })
+}
+
+/// The answer in that file; found out by a trial, and written there, if there is none or it is to be found out anew.
+fn remembered(answer: &Path, anew: bool, works: impl FnOnce() -> Result<bool>) -> Result<Engine> {
+    let known = fs::read_to_string(answer).unwrap_or_default();
+    match known.as_str() {
+        "kvm" if !anew => return Ok(Engine::Kvm),
+        "tcg" if !anew => return Ok(Engine::Tcg),
+        _ => {}
     }
+    let (engine, name) = match works()? {
+        true => (Engine::Kvm, "kvm"),
+        false => (Engine::Tcg, "tcg"),
+    };
+    fs::write(answer, name).with_context(|| format!("cannot write {}", answer.display()))?;
+    Ok(engine)
 }
 
 /// Boots as far as PID 1.
@@ -121,7 +135,7 @@ fn open_device() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::can_virtualize;
+    use super::*;
 
     #[test]
     fn the_extensions_are_whole_words_among_the_flags() {
@@ -129,5 +143,24 @@ mod tests {
         assert!(can_virtualize("flags\t\t: svm\n"));
         assert!(!can_virtualize("flags\t\t: fpu svm_lock\nvmx flags\t: vnmi\n"));
         assert!(!can_virtualize(""));
+    }
+
+    #[test]
+    fn a_trial_is_remembered_until_somebody_wants_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let answer = dir.path().join("engine");
+        let ask = |anew, works: Option<bool>| {
+            let engine = remembered(&answer, anew, || Ok(works.expect("tried again")));
+            engine.unwrap()
+        };
+        assert_eq!(ask(false, Some(false)), Engine::Tcg);
+        assert_eq!(ask(false, None), Engine::Tcg);
+        assert_eq!(ask(true, Some(true)), Engine::Kvm);
+        assert_eq!(ask(false, None), Engine::Kvm);
+        // A trial that could not be made is no answer; nor is half of one.
+        assert!(remembered(&answer, true, || anyhow::bail!("no QEMU")).is_err());
+        assert_eq!(ask(false, None), Engine::Kvm);
+        fs::write(&answer, "t").unwrap();
+        assert_eq!(ask(false, Some(false)), Engine::Tcg);
     }
 }

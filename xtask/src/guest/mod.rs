@@ -39,8 +39,8 @@ use anyhow::Result;
 
 use crate::{ctx::Ctx, guest_bins::Purpose, kernel::Spec};
 
-/// Whether KVM can run a guest with the default kernel: found out with one, and remembered.
+/// Whether KVM can run a guest with the default kernel: found out with one, whatever was found before, and remembered.
 pub fn kvm_works(ctx: &Ctx) -> Result<bool> {
     let parts = image::prepare(ctx, &Spec::from_options(ctx, None, None, false)?, Purpose::Use)?;
-    Ok(accel::choose(ctx, &parts, accel::Wish::Auto)? == qemu::Engine::Kvm)
+    Ok(accel::try_anew(ctx, &parts)? == qemu::Engine::Kvm)
 }
