@@ -8,6 +8,8 @@ pub struct Options {
     pub fault: Option<Fault>,
     /// `shmdev.standalone=`: there is no host to talk to; do this on the serial console.
     pub standalone: Option<Standalone>,
+    /// `shmdev.kernel=`: what the tools call this kernel, for the tests where there is no host to tell them.
+    pub kernel: String,
     /// `shmdev.probe`: power off as soon as the host has been greeted.
     pub probe: bool,
 }
@@ -50,7 +52,11 @@ impl Options {
                 "shmdev.standalone=shell" => options.standalone = Some(Standalone::Shell),
                 "shmdev.standalone=tests" => options.standalone = Some(Standalone::Tests),
                 "shmdev.probe" => options.probe = true,
-                _ => {}
+                word => {
+                    if let Some(kernel) = word.strip_prefix("shmdev.kernel=") {
+                        options.kernel = kernel.to_owned();
+                    }
+                }
             }
         }
         options
@@ -72,7 +78,8 @@ mod tests {
         let options = Options::parse("quiet shmdev.fault=hang shmdev.probe panic=-1\n");
         assert_eq!(options.fault, Some(Fault::Hang));
         assert!(options.probe);
-        let options = Options::parse("shmdev.standalone=tests");
+        let options = Options::parse("shmdev.standalone=tests shmdev.kernel=debug");
         assert_eq!(options.standalone, Some(Standalone::Tests));
+        assert_eq!(options.kernel, "debug");
     }
 }

@@ -46,7 +46,7 @@ fn boot() -> Result<()> {
     let _ = fs::write("/proc/sys/kernel/printk", "7");
     fault::at_boot(options.fault);
     if let Some(what) = options.standalone {
-        return standalone::run(what);
+        return standalone::run(what, &options.kernel);
     }
     modules::load_console()?;
     let host = Host::connect()?;

@@ -15,28 +15,28 @@ use crate::{cmdline::Standalone, modules, mounts, protocol::Job};
 /// The serial console.
 const CONSOLE: &str = "/dev/ttyS0";
 
-/// Loads the module, shows what it says of itself, and runs what was asked for.
-pub fn run(what: Standalone) -> Result<()> {
+/// Loads the module, shows what it says of itself, and runs what was asked for. `kernel` is what the tools call this one.
+pub fn run(what: Standalone, kernel: &str) -> Result<()> {
     // Only what is broken is to appear among the output of programs.
     let _ = std::fs::write("/proc/sys/kernel/printk", "4");
     modules::load_ours("")?;
     mounts::for_job(&Job::default())?;
     let _ = crate::loopback::up();
     let _ = rustix::system::sethostname(b"shmdev");
-    run_on_console("/usr/local/bin/shmdev", &["info"])?;
+    run_on_console("/usr/local/bin/shmdev", &["info"], kernel)?;
     match what {
         Standalone::Shell => {
             println!(
                 "A shell in the guest. The module is loaded; /usr/local/bin has shmdev and shmdev-tests; exit powers off."
             );
-            run_on_console("/bin/busybox", &["sh", "-l"])
+            run_on_console("/bin/busybox", &["sh", "-l"], kernel)
         }
-        Standalone::Tests => run_on_console("/usr/local/bin/shmdev-tests", &[]),
+        Standalone::Tests => run_on_console("/usr/local/bin/shmdev-tests", &[], kernel),
     }
 }
 
 /// Runs a program with the console as its terminal, and waits for it.
-fn run_on_console(program: &str, args: &[&str]) -> Result<()> {
+fn run_on_console(program: &str, args: &[&str], kernel: &str) -> Result<()> {
     let console = File::options()
         .read(true)
         .write(true)
@@ -59,6 +59,8 @@ fn run_on_console(program: &str, args: &[&str]) -> Result<()> {
         ("HOME", "/root"),
         ("TERM", "vt102"),
         ("SHMDEV_KO", "/lib/shmdev/shmdev.ko"),
+        ("SHMDEV_KERNEL", kernel),
+        ("SHMDEV_STANDALONE", "1"),
     ]);
     // SAFETY: between fork and exec the closure does nothing but two system calls.
     unsafe {

@@ -127,10 +127,12 @@ impl Need {
         (!met).then(|| reason.to_owned())
     }
 
-    /// Whether this guest may do without: one that the tools make of a kernel of their own has all that the kernel can.
+    /// Whether this guest may do without: one that the tools make of a kernel of their own has all that the kernel can,
+    /// unless it is an image that runs alone, without a root file system but itself.
     pub(crate) fn may_be_missing(self) -> bool {
         let is_stock = kernel().starts_with(|first: char| first.is_ascii_digit());
         match self {
+            _ if std::env::var_os("SHMDEV_STANDALONE").is_some() => true,
             Need::Kmemleak | Need::FaultInjection => !on_debug_kernel(),
             // The debug kernel knows of one.
             Need::Nodes => !is_stock,

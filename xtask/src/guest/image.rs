@@ -236,14 +236,15 @@ fn write_output(output: &Path, kernel: &Kernel, image: &[u8]) -> Result<()> {
         fs::copy(&kernel.image, output.join("kernel"))?;
         fs::write(output.join("image"), image)?;
         let script = output.join("run.sh");
-        fs::write(&script, run_script())?;
+        fs::write(&script, run_script(&kernel.name))?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
     };
     write().with_context(|| format!("cannot write to {}", output.display()))
 }
 
-/// Starts the image with QEMU alone. There is no host program to talk to, and no root but the image.
-fn run_script() -> String {
+/// Starts the image with QEMU alone. There is no host program to talk to, and no root but the image. The tests are told
+/// what `kernel` it is, for one that is slow gives them more time.
+fn run_script(kernel: &str) -> String {
     format!(
         r#"#!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
@@ -257,7 +258,7 @@ accel=tcg
 grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ] && accel=kvm
 exec qemu-system-x86_64 {board} -accel "$accel" -nographic \
     -kernel "$dir/kernel" -initrd "$dir/image" \
-    -append "console=ttyS0 quiet panic=-1 oops=panic shmdev.standalone=$what" "$@"
+    -append "console=ttyS0 quiet panic=-1 oops=panic shmdev.standalone=$what shmdev.kernel={kernel}" "$@"
 "#,
         board = qemu::STANDALONE
     )
@@ -266,6 +267,7 @@ exec qemu-system-x86_64 {board} -accel "$accel" -nographic \
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::cmdline::{Options, Standalone};
 
     #[test]
     fn modules_come_back_from_the_cache_in_their_order() {
@@ -287,11 +289,18 @@ mod tests {
 
     #[test]
     fn the_script_starts_the_image_beside_it() {
-        let script = run_script();
+        let script = run_script("debug");
         assert!(
             script.contains("-kernel \"$dir/kernel\" -initrd \"$dir/image\""),
             "{script}"
         );
         assert!(script.contains("\nwhat=shell\n"), "{script}");
+        let line = script
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("-append "));
+        let line = line.unwrap().split('"').nth(1).unwrap();
+        let options = Options::parse(&line.replace("$what", "tests"));
+        assert_eq!(options.standalone, Some(Standalone::Tests));
+        assert_eq!(options.kernel, "debug");
     }
 }

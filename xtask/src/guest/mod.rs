@@ -9,6 +9,9 @@
 mod abreast;
 pub mod accel;
 mod clock;
+#[cfg(test)]
+#[path = "../../../qemu/init/src/cmdline.rs"]
+mod cmdline;
 mod cpio;
 pub mod demo;
 #[cfg(test)]
