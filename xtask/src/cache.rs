@@ -7,6 +7,8 @@
 //! - `KIND/KEY` is made by one process at a time, the holder of the lock on `locks/KIND-KEY`. The kernel drops the
 //!   lock when its holder dies, and whoever takes it next finds and removes what the dead one left.
 //! - An entry is never changed after the rename. What changes (object directories) lives in a [`Cache::workspace`].
+//! - Who uses any of it shares the lock `locks/in-use` until the process ends, and only who has that lock alone removes
+//!   what is whole.
 //! - The directory is ours alone: it carries a tag, and a directory with other things in it is not taken. So what is
 //!   removed from it is never somebody else's.
 
@@ -18,6 +20,7 @@ use std::{
     fs::File,
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -26,20 +29,26 @@ use sha2::{Digest, Sha256};
 use crate::{error::Failure, ui::Ui, userns};
 
 pub use kind::Kind;
+use lock::Hold;
 pub use lock::Lock;
 
 /// Where locks are. They are never removed: that would let a third in beside a holder.
 const LOCKS: &str = "locks";
+
+/// The lock that is shared by all who use the cache.
+const IN_USE: &str = "in-use";
 
 /// Marks the directory as a cache, for us and for programs that make backups (<https://bford.info/cachedir/>).
 const TAG: &str = "CACHEDIR.TAG";
 
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
 
-/// The cache directory.
+/// The cache directory. Clones are the same user of it.
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: PathBuf,
+    /// From the first use on.
+    in_use: Arc<Mutex<Option<Lock>>>,
 }
 
 /// What an entry was made from, as a short hash.
@@ -90,13 +99,17 @@ impl Cache {
             })?;
         Ok(Cache {
             dir: std::path::absolute(dir)?,
+            in_use: Arc::default(),
         })
     }
 
     /// A cache in `dir`.
     #[cfg(test)]
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Cache { dir: dir.into() }
+        Cache {
+            dir: dir.into(),
+            in_use: Arc::default(),
+        }
     }
 
     /// Where the cache is.
@@ -114,6 +127,7 @@ impl Cache {
         key: &str,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
+        self.begin_use(ui)?;
         let whole = self.path(kind, key);
         if whole.exists() {
             return Ok(whole);
@@ -152,8 +166,8 @@ impl Cache {
     }
 
     /// The directory for logs.
-    pub fn logs(&self) -> Result<PathBuf> {
-        self.claim()?;
+    pub fn logs(&self, ui: &Ui) -> Result<PathBuf> {
+        self.begin_use(ui)?;
         let logs = self.dir.join(Kind::Logs.name());
         create_dir(&logs)?;
         Ok(logs)
@@ -161,35 +175,43 @@ impl Cache {
 
     /// Takes the lock `name`; waits, saying so, while somebody else has it.
     fn lock(&self, ui: &Ui, name: &str) -> Result<Lock> {
-        self.claim()?;
-        let locks = self.dir.join(LOCKS);
-        create_dir(&locks)?;
-        let path = locks.join(name);
-        if let Some(lock) = Lock::try_take(&path)? {
-            return Ok(lock);
-        }
-        let holder = lock::holder(&path);
-        ui.step(&format!("{holder} is making {name}: waiting for it"));
-        Lock::take(&path)
+        self.begin_use(ui)?;
+        self.take(ui, name, Hold::Alone, &format!("is making {name}"))
     }
 
-    /// Takes the locks of everything there is of these kinds, or says who has one; waits for nobody.
-    pub fn lock_all(&self, kinds: &[Kind]) -> Result<Vec<Lock>> {
-        let mut taken = Vec::new();
-        for entry in fs::read_dir(self.dir.join(LOCKS)).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !Kind::of_lock(&name).is_some_and(|kind| kinds.contains(&kind)) {
-                continue;
-            }
-            let Some(lock) = Lock::try_take(&entry.path())? else {
-                return Err(Failure::machinery(format!(
-                    "{name} is in use by {}: nothing was removed; try again when that has ended",
-                    lock::holder(&entry.path())
-                )));
-            };
-            taken.push(lock);
+    /// From now on nothing is removed that this process may be using; waits, saying so, while somebody is at that.
+    fn begin_use(&self, ui: &Ui) -> Result<()> {
+        self.claim()?;
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_use.is_none() {
+            *in_use = Some(self.take(ui, IN_USE, Hold::Shared, "is cleaning the cache")?);
         }
-        Ok(taken)
+        Ok(())
+    }
+
+    /// Sees to it that nobody else uses the cache, or says that somebody does; waits for nobody.
+    pub fn lock_out(&self) -> Result<Lock> {
+        Lock::try_take(&self.lock_file(IN_USE)?, Hold::Alone)?.ok_or_else(|| {
+            Failure::machinery(format!(
+                "another cargo xtask uses {}: nothing was removed; try again when that has ended",
+                self.dir.display()
+            ))
+        })
+    }
+
+    fn take(&self, ui: &Ui, name: &str, hold: Hold, meanwhile: &str) -> Result<Lock> {
+        let path = self.lock_file(name)?;
+        if let Some(lock) = Lock::try_take(&path, hold)? {
+            return Ok(lock);
+        }
+        ui.step(&format!("{} {meanwhile}: waiting for it", lock::holder(&path)));
+        Lock::take(&path, hold)
+    }
+
+    fn lock_file(&self, name: &str) -> Result<PathBuf> {
+        let locks = self.dir.join(LOCKS);
+        create_dir(&locks)?;
+        Ok(locks.join(name))
     }
 
     /// Whether the directory carries our tag.
@@ -355,7 +377,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         start.wait();
-                        cache.logs().unwrap();
+                        cache.logs(&Ui::silent()).unwrap();
                     });
                 }
             });
@@ -365,16 +387,41 @@ mod tests {
     #[test]
     fn a_lock_that_is_held_is_not_taken_and_the_holder_is_named() {
         let (_dir, cache) = fresh();
-        let (_, held) = cache.workspace(&Ui::silent(), Kind::KmodClippy, "key").unwrap();
-        let _ = cache.workspace(&Ui::silent(), Kind::Kmod, "key").unwrap();
-        let error = cache.lock_all(&Kind::ALL).unwrap_err().to_string();
+        let (_, held) = cache.workspace(&Ui::silent(), Kind::Kmod, "key").unwrap();
+        let path = cache.lock_file("kmod-key").unwrap();
+        assert!(Lock::try_take(&path, Hold::Alone).unwrap().is_none());
+        assert!(Lock::try_take(&path, Hold::Shared).unwrap().is_none());
+        let holder = lock::holder(&path);
         assert!(
-            error.contains(&format!("process {}", std::process::id())),
-            "{error}"
+            holder.contains(&format!("process {}", std::process::id())),
+            "{holder}"
         );
-        assert_eq!(cache.lock_all(&[Kind::Kmod]).unwrap().len(), 1);
         drop(held);
-        assert_eq!(cache.lock_all(&Kind::ALL).unwrap().len(), 2);
+        assert!(Lock::try_take(&path, Hold::Alone).unwrap().is_some());
+    }
+
+    #[test]
+    fn nobody_is_locked_out_who_uses_it() {
+        let uses: [fn(&Cache); 3] = [
+            |cache| drop(cache.entry(&Ui::silent(), Kind::Root, "key", |_| panic!("is there"))),
+            |cache| drop(cache.workspace(&Ui::silent(), Kind::Kmod, "key")),
+            |cache| drop(cache.logs(&Ui::silent())),
+        ];
+        let (dir, cache) = fresh();
+        cache.entry(&Ui::silent(), Kind::Root, "key", |_| Ok(())).unwrap();
+        drop(cache);
+        for begin in uses {
+            let (first, second) = (Cache::at(dir.path()), Cache::at(dir.path()));
+            begin(&first);
+            begin(&second);
+            let other = Cache::at(dir.path());
+            drop(first);
+            assert!(other.lock_out().is_err());
+            drop(second);
+            let _alone = other.lock_out().unwrap();
+            let path = other.lock_file(IN_USE).unwrap();
+            assert!(Lock::try_take(&path, Hold::Shared).unwrap().is_none());
+        }
     }
 
     #[test]

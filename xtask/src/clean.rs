@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask clean`: removes what was built from the workspace, logs, and whether KVM works; with `--cache` all that is
-//! kept in the cache. Removes nothing that is not ours, and nothing that another `cargo xtask` is making.
+//! kept in the cache. Removes nothing that is not ours, and nothing while another `cargo xtask` uses the cache.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 
@@ -34,8 +34,8 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
     let before = disk::usage(ctx.cache.dir()).unwrap_or(0);
-    empty(&ctx.cache, if args.cache { &Kind::ALL } else { &BUILT })?;
-    cache::remove_tree(&ctx.workspace.join("target/guest"))?;
+    let kinds: &[Kind] = if args.cache { &Kind::ALL } else { &BUILT };
+    empty(&ctx.cache, kinds, &ctx.workspace.join("target/guest"))?;
     let after = disk::usage(ctx.cache.dir()).unwrap_or(0);
     ctx.ui.step(&format!(
         "removed {} from {}",
@@ -45,49 +45,51 @@ pub fn run(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Removes everything of these kinds, or nothing.
-fn empty(cache: &Cache, kinds: &[Kind]) -> Result<()> {
-    if !cache.is_tagged() {
-        let there = kinds.iter().any(|kind| cache.dir().join(kind.name()).exists());
-        return match there {
-            false => Ok(()),
-            true => Err(Failure::usage(format!(
+/// Removes everything of these kinds, and the guest's programs, or nothing.
+fn empty(cache: &Cache, kinds: &[Kind], programs: &Path) -> Result<()> {
+    let mut dirs: Vec<_> = kinds.iter().map(|kind| cache.dir().join(kind.name())).collect();
+    let _lock = match cache.is_tagged() {
+        true => Some(cache.lock_out()?),
+        false if dirs.iter().any(|dir| dir.exists()) => {
+            return Err(Failure::usage(format!(
                 "{} is not a cache of ours (it has no CACHEDIR.TAG), so nothing was removed: look at SHMDEV_CACHE, or \
                  remove what you do not need yourself",
                 cache.dir().display()
-            ))),
-        };
-    }
-    let _locks = cache.lock_all(kinds)?;
-    kinds
-        .iter()
-        .try_for_each(|kind| cache::remove_tree(&cache.dir().join(kind.name())))
+            )));
+        }
+        false => None,
+    };
+    dirs.push(programs.to_owned());
+    dirs.iter().try_for_each(|dir| cache::remove_tree(dir))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, path::PathBuf};
 
     use super::*;
     use crate::{error, ui::Ui};
 
-    fn filled() -> (tempfile::TempDir, Cache) {
+    /// A cache that nobody uses any more, and programs beside it.
+    fn filled() -> (tempfile::TempDir, Cache, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::at(dir.path());
+        let (cache, programs) = (dir.path().join("cache"), dir.path().join("target/guest"));
         for kind in [Kind::Root, Kind::Kmod] {
-            cache.entry(&Ui::silent(), kind, "key", |_| Ok(())).unwrap();
+            let made = Cache::at(&cache).entry(&Ui::silent(), kind, "key", |_| Ok(()));
+            made.unwrap();
         }
-        (dir, cache)
+        fs::create_dir_all(&programs).unwrap();
+        (dir, Cache::at(cache), programs)
     }
 
     #[test]
     fn only_what_is_ours_is_removed() {
-        let (_dir, cache) = filled();
+        let (dir, cache, programs) = filled();
         fs::write(cache.dir().join("diary"), "").unwrap();
-        empty(&cache, &BUILT).unwrap();
-        assert!(!cache.dir().join("kmod").exists());
-        assert!(cache.dir().join("root/key").exists());
-        empty(&cache, &Kind::ALL).unwrap();
+        empty(&cache, &BUILT, &programs).unwrap();
+        assert!(!cache.dir().join("kmod").exists() && !programs.exists());
+        assert!(cache.dir().join("root/key").exists() && dir.path().join("target").exists());
+        empty(&cache, &Kind::ALL, &programs).unwrap();
         assert!(!cache.dir().join("root").exists());
         assert!(cache.dir().join("diary").exists());
         // It is still a cache.
@@ -96,25 +98,35 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_a_cache_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, _, programs) = filled();
         fs::create_dir(dir.path().join("kernel")).unwrap();
-        let error = empty(&Cache::at(dir.path()), &Kind::ALL).unwrap_err();
+        let error = empty(&Cache::at(dir.path()), &Kind::ALL, &programs).unwrap_err();
         assert_eq!(error::kind(&error), error::Kind::Usage);
-        assert!(dir.path().join("kernel").exists());
+        assert!(dir.path().join("kernel").exists() && programs.exists());
     }
 
     #[test]
     fn a_cache_that_is_not_there_is_empty_already() {
-        let dir = tempfile::tempdir().unwrap();
-        empty(&Cache::at(dir.path().join("none")), &Kind::ALL).unwrap();
-        assert!(!dir.path().join("none").exists());
+        let (dir, _, programs) = filled();
+        let none = dir.path().join("none");
+        empty(&Cache::at(&none), &Kind::ALL, &programs).unwrap();
+        assert!(!none.exists() && !programs.exists());
     }
 
     #[test]
-    fn nothing_is_removed_while_something_is_being_made() {
-        let (_dir, cache) = filled();
-        let (_, _held) = cache.workspace(&Ui::silent(), Kind::Building, "debug").unwrap();
-        assert!(empty(&cache, &Kind::ALL).is_err());
+    fn nothing_is_removed_while_somebody_uses_it() {
+        let (_dir, cache, programs) = filled();
+        let other = Cache::at(cache.dir());
+        // It need not be made by whoever uses it.
+        let found = other.entry(&Ui::silent(), Kind::Root, "key", |_| panic!("it is there"));
+        found.unwrap();
+        for kinds in [&BUILT[..], &Kind::ALL] {
+            let error = empty(&cache, kinds, &programs).unwrap_err();
+            assert_eq!(error::kind(&error), error::Kind::Machinery);
+        }
         assert!(cache.dir().join("root/key").exists() && cache.dir().join("kmod/key").exists());
+        assert!(programs.exists());
+        drop(other);
+        empty(&cache, &Kind::ALL, &programs).unwrap();
     }
 }

@@ -158,7 +158,7 @@ fn blamed(line: &str) -> Option<&'static str> {
 
 /// Where the log `name` is kept.
 pub fn log_path(ctx: &Ctx, name: &str) -> Result<PathBuf> {
-    Ok(ctx.cache.logs()?.join(format!("{name}.log")))
+    Ok(ctx.cache.logs(&ctx.ui)?.join(format!("{name}.log")))
 }
 
 /// Whether a program is in `PATH`.

@@ -24,7 +24,7 @@ pub enum Kind {
     KmodClippy,
     /// The module's objects for rust-analyzer.
     KmodAnalyzer,
-    /// Logs of commands and guests. They have no keys and no locks.
+    /// Logs of commands and guests. They have no keys.
     Logs,
 }
 
@@ -58,36 +58,10 @@ impl Kind {
             Kind::Logs => "logs",
         }
     }
-
-    /// The kind of the thing that the lock `name` is for.
-    pub fn of_lock(name: &str) -> Option<Kind> {
-        let fits = |kind: &Kind| {
-            name.strip_prefix(kind.name())
-                .is_some_and(|rest| rest.starts_with('-'))
-        };
-        // `kmod-clippy-KEY` begins like a `kmod-KEY`.
-        Kind::ALL
-            .into_iter()
-            .filter(fits)
-            .max_by_key(|kind| kind.name().len())
-    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Kind;
-
-    #[test]
-    fn a_lock_tells_the_kind_of_what_it_is_for() {
-        for kind in Kind::ALL {
-            assert_eq!(Kind::of_lock(&format!("{kind}-7.3-0123")), Some(kind));
-        }
-        assert_eq!(Kind::of_lock("diary"), None);
     }
 }

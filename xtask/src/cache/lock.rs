@@ -10,38 +10,57 @@ use std::{
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 
-/// An exclusive lock, held as long as this lives.
+/// Beside whom a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Nobody.
+    Alone,
+    /// Others who share it.
+    Shared,
+}
+
+/// A lock, held as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock on the file `path`, unless somebody has it.
-    pub fn try_take(path: &Path) -> Result<Option<Self>> {
+    /// Takes the lock on the file `path`, unless somebody has it who is in the way.
+    pub fn try_take(path: &Path, hold: Hold) -> Result<Option<Self>> {
         let file = open_lock(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock::held(file))),
+        let operation = match hold {
+            Hold::Alone => FlockOperation::NonBlockingLockExclusive,
+            Hold::Shared => FlockOperation::NonBlockingLockShared,
+        };
+        match flock(&file, operation) {
+            Ok(()) => Ok(Some(Lock::held(file, hold))),
             Err(_) => Ok(None),
         }
     }
 
     /// Takes the lock on the file `path`, however long that takes.
-    pub fn take(path: &Path) -> Result<Self> {
+    pub fn take(path: &Path, hold: Hold) -> Result<Self> {
         let file = open_lock(path)?;
-        while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
+        let operation = match hold {
+            Hold::Alone => FlockOperation::LockExclusive,
+            Hold::Shared => FlockOperation::LockShared,
+        };
+        while let Err(error) = flock(&file, operation) {
             if error != rustix::io::Errno::INTR {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        Ok(Lock::held(file))
+        Ok(Lock::held(file, hold))
     }
 
-    /// Says in the file who holds it, for those who wait. Nothing but a message depends on that.
-    fn held(mut file: File) -> Self {
-        let _ = file
-            .set_len(0)
-            .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+    /// Says in the file who holds it alone, for those who wait. Nothing but a message depends on that.
+    fn held(mut file: File, hold: Hold) -> Self {
+        if hold == Hold::Alone {
+            let _ = file
+                .set_len(0)
+                .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+        }
         Lock { _file: file }
     }
 }
@@ -51,7 +70,7 @@ fn open_lock(path: &Path) -> Result<File> {
     file.with_context(|| format!("cannot open the lock {}", path.display()))
 }
 
-/// Who holds a lock, in words.
+/// Who holds a lock alone, in words.
 pub fn holder(path: &Path) -> String {
     match fs::read_to_string(path).unwrap_or_default().parse::<u32>() {
         Ok(process) => format!("another cargo xtask (process {process})"),

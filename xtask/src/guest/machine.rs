@@ -152,7 +152,7 @@ fn command(parts: &Parts, machine: &Machine, open: Descriptors) -> Command {
 
 /// A file for the kernel's console, in the cache; the oldest of them are removed.
 pub fn log_path(ctx: &Ctx, what: &str, kernel: &str) -> Result<PathBuf> {
-    let dir = ctx.cache.logs()?;
+    let dir = ctx.cache.logs(&ctx.ui)?;
     remove_old_logs(&dir);
     let now = SystemTime::UNIX_EPOCH
         .elapsed()
