@@ -8,18 +8,20 @@
 //!   lock when its holder dies, and whoever takes it next finds and removes what the dead one left.
 //! - An entry is never changed after the rename. What changes (object directories) lives in a [`Cache::workspace`].
 //! - Who uses any of it shares the lock `locks/in-use` until the process ends, and only who has that lock alone removes
-//!   what is whole.
+//!   what is whole. Of logs the old ones are removed without that, but none that somebody still needs.
 //! - The directory is ours alone: it carries a tag, and a directory with other things in it is not taken. So what is
 //!   removed from it is never somebody else's.
 
 mod kind;
 mod lock;
+mod log;
 
 use std::{
     env, fs,
     fs::File,
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
+    process,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -31,6 +33,7 @@ use crate::{error::Failure, ui::Ui, userns};
 pub use kind::Kind;
 use lock::Hold;
 pub use lock::Lock;
+pub use log::Log;
 
 /// Where locks are. They are never removed: that would let a third in beside a holder.
 const LOCKS: &str = "locks";
@@ -165,12 +168,16 @@ impl Cache {
         Ok((dir, lock))
     }
 
-    /// The directory for logs.
-    pub fn logs(&self, ui: &Ui) -> Result<PathBuf> {
+    /// A file for the log `name` of this process.
+    pub fn log(&self, ui: &Ui, name: &str) -> Result<Log> {
         self.begin_use(ui)?;
-        let logs = self.dir.join(Kind::Logs.name());
-        create_dir(&logs)?;
-        Ok(logs)
+        create_dir(&self.dir.join(Kind::Logs.name()))?;
+        Log::create(self.log_path(name))
+    }
+
+    /// Where the log `name` of this process is or would be.
+    pub fn log_path(&self, name: &str) -> PathBuf {
+        self.path(Kind::Logs, &format!("{name}-{}.log", process::id()))
     }
 
     /// Takes the lock `name`; waits, saying so, while somebody else has it.
@@ -377,7 +384,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         start.wait();
-                        cache.logs(&Ui::silent()).unwrap();
+                        cache.log(&Ui::silent(), "test").unwrap();
                     });
                 }
             });
@@ -392,10 +399,7 @@ mod tests {
         assert!(Lock::try_take(&path, Hold::Alone).unwrap().is_none());
         assert!(Lock::try_take(&path, Hold::Shared).unwrap().is_none());
         let holder = lock::holder(&path);
-        assert!(
-            holder.contains(&format!("process {}", std::process::id())),
-            "{holder}"
-        );
+        assert!(holder.contains(&format!("process {}", process::id())), "{holder}");
         drop(held);
         assert!(Lock::try_take(&path, Hold::Alone).unwrap().is_some());
     }
@@ -405,7 +409,7 @@ mod tests {
         let uses: [fn(&Cache); 3] = [
             |cache| drop(cache.entry(&Ui::silent(), Kind::Root, "key", |_| panic!("is there"))),
             |cache| drop(cache.workspace(&Ui::silent(), Kind::Kmod, "key")),
-            |cache| drop(cache.logs(&Ui::silent())),
+            |cache| drop(cache.log(&Ui::silent(), "test")),
         ];
         let (dir, cache) = fresh();
         cache.entry(&Ui::silent(), Kind::Root, "key", |_| Ok(())).unwrap();

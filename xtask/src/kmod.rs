@@ -305,11 +305,10 @@ impl<'a> Job<'a> {
         if made? {
             return Ok(());
         }
-        let log = process::log_path(ctx, &log)?;
         Err(Failure::tests(format!(
             "{what} for {} failed; the log is {}",
             kernel.release,
-            log.display()
+            ctx.cache.log_path(&log).display()
         )))
     }
 

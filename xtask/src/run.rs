@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitStatus, Output, Stdio},
     sync::mpsc,
     thread,
@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use rustix::pipe::PipeFlags;
 
-use crate::{ctx::Ctx, error::Failure, ui};
+use crate::{cache::Log, ctx::Ctx, error::Failure, ui};
 
 /// How many lines of a failed command's output are shown.
 const TAIL: usize = 20;
@@ -100,7 +100,7 @@ struct End {
     status: ExitStatus,
     /// What to do, if its output blames its surroundings.
     advice: Option<&'static str>,
-    log: PathBuf,
+    log: Log,
 }
 
 impl End {
@@ -122,8 +122,8 @@ fn watch_to_end(
     mut watch: impl FnMut(Option<&str>),
 ) -> Result<End> {
     ctx.ui.command(command);
-    let log = log_path(ctx, log)?;
-    let mut file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let log = ctx.cache.log(&ctx.ui, log)?;
+    let mut file = File::create(&*log).with_context(|| format!("cannot write {}", log.display()))?;
     let _ = writeln!(file, "+ {}", ui::describe(command));
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     command
@@ -154,11 +154,6 @@ fn watch_to_end(
 fn blamed(line: &str) -> Option<&'static str> {
     let found = SURROUNDINGS.iter().find(|(said, _)| line.contains(said));
     found.map(|(_, advice)| *advice)
-}
-
-/// Where the log `name` is kept.
-pub fn log_path(ctx: &Ctx, name: &str) -> Result<PathBuf> {
-    Ok(ctx.cache.logs(&ctx.ui)?.join(format!("{name}.log")))
 }
 
 /// Whether a program is in `PATH`.

@@ -2,14 +2,7 @@
 //! Puts a machine into the sandbox and starts it: what the command line says about it, where its log goes, and the
 //! environment that its jobs find.
 
-use std::{
-    env,
-    fs::{self, File},
-    io::Write,
-    path::{Path, PathBuf},
-    process::{self, Command},
-    time::SystemTime,
-};
+use std::{env, fs::File, io::Write, path::Path, process::Command, time::SystemTime};
 
 use anyhow::Result;
 
@@ -19,10 +12,7 @@ use super::{
     qemu::{self, Descriptors, Engine, Machine},
     session::{Record, Session},
 };
-use crate::{ctx::Ctx, error::Failure};
-
-/// Logs of as many guests are kept.
-const LOGS: usize = 30;
+use crate::{cache::Log, ctx::Ctx, error::Failure};
 
 /// What the command line says about the machine.
 #[derive(clap::Args, Debug, Clone)]
@@ -150,29 +140,12 @@ fn command(parts: &Parts, machine: &Machine, open: Descriptors) -> Command {
     sandbox.args(qemu::arguments(machine, open)).command()
 }
 
-/// A file for the kernel's console, in the cache; the oldest of them are removed.
-pub fn log_path(ctx: &Ctx, what: &str, kernel: &str) -> Result<PathBuf> {
-    let dir = ctx.cache.logs(&ctx.ui)?;
-    remove_old_logs(&dir);
+/// A file for the kernel's console, in the cache. It has to live until it was read for the last time.
+pub fn log(ctx: &Ctx, what: &str, kernel: &str) -> Result<Log> {
     let now = SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0, |elapsed| elapsed.as_secs());
-    Ok(dir.join(format!("guest-{now}-{what}-{kernel}-{}.log", process::id())))
-}
-
-/// The names begin with the time, so they sort by age.
-fn remove_old_logs(dir: &Path) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    let ours = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("guest-"))
-    };
-    let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(ours).collect();
-    logs.sort();
-    for log in logs.iter().rev().skip(LOGS) {
-        // Another xtask may have been faster.
-        let _ = fs::remove_file(log);
-    }
+    ctx.cache.log(&ctx.ui, &format!("guest-{now}-{what}-{kernel}"))
 }
 
 /// Adds to the log how long the boot took, by the guest's clock.
@@ -247,18 +220,5 @@ mod tests {
             wanted(false, accel::Wish::Auto).wish().unwrap(),
             accel::Wish::Auto
         );
-    }
-
-    #[test]
-    fn the_newest_logs_are_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        for number in 0..LOGS + 5 {
-            fs::write(dir.path().join(format!("guest-{number:04}-vm.log")), "").unwrap();
-        }
-        fs::write(dir.path().join("other.log"), "").unwrap();
-        remove_old_logs(dir.path());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), LOGS + 1);
-        assert!(!dir.path().join("guest-0004-vm.log").exists());
-        assert!(dir.path().join("guest-0005-vm.log").exists());
     }
 }

@@ -116,7 +116,7 @@ pub fn run(ctx: &Ctx, kernel: &KernelArgs, machine: &MachineArgs, filter: Option
     };
     println!("\nrunning {} tests", cases.len());
     for case in cases {
-        let log = machine::log_path(ctx, case.fault.unwrap_or("ok"), &parts.kernel.name)?;
+        let log = machine::log(ctx, case.fault.unwrap_or("ok"), &parts.kernel.name)?;
         let start = Instant::now();
         let verdict = try_case(ctx, &parts, machine, case, &log)?;
         if let Verdict::Interrupted(signal) = verdict {

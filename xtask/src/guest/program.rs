@@ -45,7 +45,7 @@ pub fn run(
     argv: &[String],
     output: &mut dyn Output,
 ) -> Result<End> {
-    let log = machine::log_path(ctx, what, &parts.kernel.name)?;
+    let log = machine::log(ctx, what, &parts.kernel.name)?;
     ctx.ui.step(&format!(
         "{what}: guest with {}; the kernel's log is {}",
         parts.kernel.release,
@@ -77,7 +77,7 @@ pub fn run(
     let _signals = terminal::watch_signals(session.sender(), false)?;
     let record = session.run(&job, limits, output);
     machine::note_times(&log, &record);
-    let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let text = fs::read(&*log).with_context(|| format!("cannot read {}", log.display()))?;
     judge(&record, &String::from_utf8_lossy(&text), what)
         .with_context(|| format!("the kernel's log is {}", log.display()))
 }

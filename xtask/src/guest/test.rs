@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode},
     sync::Arc,
     thread,
@@ -32,6 +32,7 @@ use super::{
     vm::Standard,
 };
 use crate::{
+    cache::Log,
     ctx::Ctx,
     guest_bins::{self, Purpose},
     kernel::Spec,
@@ -204,7 +205,7 @@ struct Guests {
     filter: Option<String>,
     map: &'static str,
     /// One for each.
-    logs: Vec<PathBuf>,
+    logs: Vec<Log>,
 }
 
 impl Guests {
@@ -213,7 +214,7 @@ impl Guests {
         let parts = image::prepare(ctx, spec, Purpose::Tests)?;
         let filter = args.filter.clone();
         let kernel = &parts.kernel;
-        let log = |index| machine::log_path(ctx, &format!("test{index}"), &kernel.name);
+        let log = |index| machine::log(ctx, &format!("test{index}"), &kernel.name);
         let logs = (1..=count(ctx, args)?).map(log).collect::<Result<Vec<_>>>()?;
         for log in &logs {
             ctx.ui.step(&format!(

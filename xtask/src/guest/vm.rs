@@ -140,7 +140,7 @@ pub fn run_command(
             readonly: false,
         });
     }
-    let log = machine::log_path(ctx, "vm", &parts.kernel.name)?;
+    let log = machine::log(ctx, "vm", &parts.kernel.name)?;
     let mut session = machine::start(ctx, parts, &machine, &log)?;
     let _signals = terminal::watch_signals(session.sender(), on_terminal.is_none())?;
     if let Some(input) = session.take_input() {
