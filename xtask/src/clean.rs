@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask clean`: removes what was built from the workspace, logs, and whether KVM works; with `--cache` all that is
-//! kept in the cache. Removes nothing that is not ours, and nothing while another `cargo xtask` uses the cache.
+//! `cargo xtask clean`: removes what was built from the workspace, logs, and whether KVM works; with `--cache` all that
+//! is kept in the cache. Removes nothing that is not ours, and nothing while another `cargo xtask` uses the cache.
 
 use std::{path::Path, process::ExitCode};
 

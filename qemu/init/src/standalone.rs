@@ -15,7 +15,8 @@ use crate::{cmdline::Standalone, modules, mounts, protocol::Job};
 /// The serial console.
 const CONSOLE: &str = "/dev/ttyS0";
 
-/// Loads the module, shows what it says of itself, and runs what was asked for. `kernel` is what the tools call this one.
+/// Loads the module, shows what it says of itself, and runs what was asked for. The tools call the kernel
+/// `kernel`.
 pub fn run(what: Standalone, kernel: &str) -> Result<()> {
     // Only what is broken is to appear among the output of programs.
     let _ = std::fs::write("/proc/sys/kernel/printk", "4");
