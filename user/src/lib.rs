@@ -81,6 +81,11 @@ pub mod sync;
 mod sys;
 mod transfer;
 mod word;
+// The tests of the documentation compile the programs in both.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../../README.md")]
+mod readmes {}
 // Formatted with the kernel module, whose lines are shorter.
 #[rustfmt::skip]
 pub mod uapi;
