@@ -90,6 +90,7 @@ mod readmes {}
 #[rustfmt::skip]
 pub mod uapi;
 
+/// For what lies in the memory: [`sync::Value`] says what to derive.
 pub use zerocopy;
 
 pub use crate::area::Area;

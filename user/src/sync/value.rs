@@ -18,6 +18,21 @@ use crate::memory::{self, Kept};
 /// Any type that derives [`zerocopy`](crate::zerocopy)'s `FromBytes`, `IntoBytes` and `Immutable` is one:
 /// then all bytes that another process may have put there are a value. Use `()` to protect other bytes of the
 /// segment.
+///
+/// ```
+/// use shmdev::zerocopy::{FromBytes, Immutable, IntoBytes};
+///
+/// #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+/// #[zerocopy(crate = "shmdev::zerocopy")] // where zerocopy itself is no dependency
+/// #[repr(C)]
+/// struct Point {
+///     x: i32,
+///     y: i32,
+/// }
+///
+/// fn is_a_value<T: shmdev::sync::Value>() {}
+/// is_a_value::<Point>();
+/// ```
 pub trait Value: FromBytes + IntoBytes + Immutable {}
 
 impl<T: FromBytes + IntoBytes + Immutable> Value for T {}
