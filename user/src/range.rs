@@ -70,11 +70,12 @@ impl HeldRange {
 impl Segment {
     /// Waits until `range` is free for `access`, and holds it until the guard goes.
     ///
-    /// Ranges are counted in bytes of the segment; without an end they reach to the end of its last page.
-    /// They are **advisory**: they keep out those who ask, not those who just write. They belong to the
-    /// handle: threads that share a `Segment` do not exclude one another but get
-    /// [`Deadlock`](BeginErrorKind::Deadlock), so open it once for each. First come, first served: a reader
-    /// that comes after a waiting writer waits behind it.
+    /// Ranges are counted in bytes of the segment; without an end they reach to the end of its last page, and
+    /// the handle has then seen the generation, as by [`stat`](Self::stat), even if this fails. They are
+    /// **advisory**: they keep out those who ask, not those who just write. They belong to the handle: threads
+    /// that share a `Segment` do not exclude one another but get [`Deadlock`](BeginErrorKind::Deadlock), so
+    /// open it once for each. First come, first served: a reader that comes after a waiting writer waits
+    /// behind it.
     ///
     /// A signal does not end the wait: it goes on, to the same deadline, at the end of the queue. See
     /// [`begin_interruptible`](Self::begin_interruptible).

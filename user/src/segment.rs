@@ -121,7 +121,8 @@ impl Segment {
     }
 
     /// Maps the whole segment for reading and writing. The length is the segment's size in bytes, and stays
-    /// so when the segment is [resized](Self::resize).
+    /// so when the segment is [resized](Self::resize). The handle has then seen the generation, as by
+    /// [`stat`](Self::stat); [`map_range`](Self::map_range) leaves it unseen.
     ///
     /// # Errors
     ///
@@ -137,7 +138,7 @@ impl Segment {
         })
     }
 
-    /// Maps the whole segment for reading.
+    /// Maps the whole segment for reading. Else as [`map`](Self::map).
     ///
     /// # Errors
     ///
@@ -179,7 +180,8 @@ impl Segment {
     }
 
     /// Maps the whole segment as a private copy, for reading and writing: as Python's `ACCESS_COPY`. What is written to it
-    /// is seen by nobody else, and a page shows what others write until something is written to it here.
+    /// is seen by nobody else, and a page shows what others write until something is written to it here. Else as
+    /// [`map`](Self::map).
     ///
     /// # Errors
     ///
@@ -225,10 +227,11 @@ impl Segment {
     /// Waits until a write was completed that this handle has not seen; `false` when none was until
     /// `deadline`.
     ///
-    /// A handle sees the generation when it attaches, and by [`stat`](Self::stat), the begin and the end of
-    /// ranges, and reads. This call does not see it: call one of those before waiting again. Writes of this
-    /// handle do not count. A signal does not end the wait. A handle that somebody else has
-    /// [restricted](Self::restrict) to writing is told of nothing: give a deadline.
+    /// A handle sees the generation when it attaches, and by [`stat`](Self::stat), [`size`](Self::size), the
+    /// begin and the end of ranges, reads, and [mapping](Self::map) the whole segment. This call does not see
+    /// it: call one of those before waiting again. Writes of this handle do not count. A signal does not end
+    /// the wait. A handle that somebody else has [restricted](Self::restrict) to writing is told of nothing:
+    /// give a deadline.
     ///
     /// ```no_run
     /// # use std::time::Duration;
