@@ -168,7 +168,8 @@ impl Segment {
     /// # Errors
     ///
     /// As [`wait`](Self::wait), with [`Denied`](crate::WaitErrorKind::Denied) also for a handle that is not open for
-    /// writing. Nobody was woken then.
+    /// writing, and [`Invalid`](crate::WaitErrorKind::Invalid) also when both are one word. Nobody was woken then,
+    /// unless a signal came and what fails is going on with the wait.
     pub fn wake_and_wait(
         &self,
         wake: u64,

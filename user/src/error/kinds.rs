@@ -324,8 +324,10 @@ kinds! {
     /// Why waiting on a word failed.
     WaitErrorKind {
         /// `EINVAL`: the offset is not a multiple of 4, or the word does not lie within the segment, rounded up
-        /// to pages.
-        Invalid: EINVAL => WORD,
+        /// to pages; there are no words, or more than [`WAITV_MAX`](crate::uapi::WAITV_MAX); or the word to
+        /// wait on is the one to wake.
+        Invalid: EINVAL => "the offset is not a multiple of 4, or not that of a word of the segment; or there are no \
+                            words or too many; or the one to wait on is the one to wake",
         /// `EACCES`: the handle is not open for reading, or was restricted to less.
         Denied: EACCES => "the handle is not open for reading, or was restricted to less",
         /// `ENOMEM`: no memory to wait with.
