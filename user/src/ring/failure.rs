@@ -99,7 +99,7 @@ impl fmt::Display for RingError {
 impl error::Error for RingError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Call(error) => Some(error),
+            Self::Call(error) => error.source(),
             _ => None,
         }
     }
@@ -107,13 +107,13 @@ impl error::Error for RingError {
 
 impl From<RingError> for io::Error {
     fn from(error: RingError) -> Self {
-        let kind = match error {
+        let kind = match &error {
             RingError::WouldBlock | RingError::Overwritten => io::ErrorKind::WouldBlock,
             RingError::TimedOut => io::ErrorKind::TimedOut,
             RingError::Busy => io::ErrorKind::ResourceBusy,
             RingError::TooLong { .. } => io::ErrorKind::InvalidInput,
             RingError::Corrupt(_) => io::ErrorKind::InvalidData,
-            RingError::Call(_) => io::ErrorKind::Other,
+            RingError::Call(error) => error.io_kind(),
         };
         Self::new(kind, error)
     }

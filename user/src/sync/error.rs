@@ -3,7 +3,7 @@
 //! What can go wrong with the primitives of this folder once they are placed.
 
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use super::lock_word::Found;
 use super::seam::{CallError, Stop};
@@ -118,6 +118,21 @@ impl<G> Error for LockError<G> {
     }
 }
 
+impl<G> From<LockError<G>> for io::Error {
+    /// [Without the guard](LockError::without_guard).
+    fn from(error: LockError<G>) -> Self {
+        let error = error.without_guard();
+        let kind = match &error {
+            LockError::OwnerDied(()) => io::ErrorKind::Other,
+            LockError::Busy => io::ErrorKind::WouldBlock,
+            LockError::TimedOut => io::ErrorKind::TimedOut,
+            LockError::OtherMutex => io::ErrorKind::InvalidInput,
+            LockError::Call(error) => error.io_kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// What was waited for has not come.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -165,6 +180,17 @@ impl Error for BlockedError {
     }
 }
 
+impl From<BlockedError> for io::Error {
+    fn from(error: BlockedError) -> Self {
+        let kind = match &error {
+            BlockedError::Busy => io::ErrorKind::WouldBlock,
+            BlockedError::TimedOut => io::ErrorKind::TimedOut,
+            BlockedError::Call(error) => error.io_kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// Permits could not be given back.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -190,5 +216,67 @@ impl Error for ReleaseError {
             Self::TooMany => None,
             Self::Call(error) => error.source(),
         }
+    }
+}
+
+impl From<ReleaseError> for io::Error {
+    fn from(error: ReleaseError) -> Self {
+        let kind = match &error {
+            ReleaseError::TooMany => io::ErrorKind::InvalidInput,
+            ReleaseError::Call(error) => error.io_kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::error::WaitError;
+    use crate::ring::RingError;
+
+    fn call() -> CallError {
+        WaitError::new("wait on the word at 0", Errno::ENOMEM.into()).into()
+    }
+
+    #[test]
+    fn io_errors_made_of_them_keep_kind_message_and_errno() {
+        let message = "wait on the word at 0: no memory to wait with (ENOMEM)";
+        let made: [io::Error; 5] = [
+            call().into(),
+            LockError::<()>::Call(call()).into(),
+            BlockedError::Call(call()).into(),
+            ReleaseError::Call(call()).into(),
+            RingError::Call(call()).into(),
+        ];
+        for error in made {
+            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+            assert_eq!(error.to_string(), message);
+            let source = error.source().and_then(|source| source.downcast_ref());
+            assert_eq!(
+                source.and_then(io::Error::raw_os_error),
+                Some(Errno::ENOMEM as i32)
+            );
+        }
+        assert_eq!(
+            io::Error::from(BlockedError::Busy).kind(),
+            io::ErrorKind::WouldBlock
+        );
+        assert_eq!(
+            io::Error::from(ReleaseError::TooMany).kind(),
+            io::ErrorKind::InvalidInput
+        );
+    }
+
+    #[test]
+    fn an_io_error_lets_the_lock_go() {
+        let guard = Rc::new(());
+        let error = io::Error::from(LockError::OwnerDied(Rc::clone(&guard)));
+        assert_eq!(error.to_string(), "an owner of the lock died");
+        assert_eq!(Rc::strong_count(&guard), 1);
     }
 }

@@ -3,8 +3,8 @@
 //! What the algorithms of this folder and of `ring` are written upon: atomic words that can be waited on. In
 //! use these are words of a segment, and the waiting is the kernel's; model checkers bring their own.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::{fmt, io};
 
 use crate::deadline::Deadline;
 use crate::error::{EventfdError, RequeueError, RobustError, WaitError, WakeError};
@@ -120,6 +120,13 @@ impl CallError {
     pub fn raw_os_error(&self) -> Option<i32> {
         self.errno
     }
+
+    /// That of the errno.
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
+        self.errno.map_or(io::ErrorKind::Other, |errno| {
+            io::Error::from_raw_os_error(errno).kind()
+        })
+    }
 }
 
 impl fmt::Display for CallError {
@@ -131,6 +138,13 @@ impl fmt::Display for CallError {
 impl std::error::Error for CallError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.source()
+    }
+}
+
+impl From<CallError> for io::Error {
+    /// Keeps the message; the errno is then found in the [`source`](std::error::Error::source).
+    fn from(error: CallError) -> Self {
+        Self::new(error.io_kind(), error)
     }
 }
 
