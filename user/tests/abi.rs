@@ -176,9 +176,10 @@ fn constants_are_the_known_numbers() {
             FEATURE_WAIT,
             FEATURE_WAITV,
             FEATURE_ROBUST,
-            FEATURE_EVENTFD
+            FEATURE_EVENTFD,
+            FEATURE_MAP
         ),
-        (1, 2, 4, 8, 16, 32, 64, 128)
+        (1, 2, 4, 8, 16, 32, 64, 128, 256)
     );
     assert_eq!((WAITV_MAX, EVENTFDS_MAX), (128, 64));
     assert_eq!(
@@ -190,6 +191,7 @@ fn constants_are_the_known_numbers() {
     assert_eq!((NAME_SIZE, LIST_MAX), (64, 16));
     assert_eq!((BY_HANDLE, BY_ID, BY_NAME, BY_DESCRIPTOR), (0, 1, 2, 3));
     assert_eq!((CREATE_EXCLUSIVE, CREATE_AUTO_REMOVE), (1, 2));
+    assert_eq!((MAP_MASK, MAP_PFN, MAP_FAULT, MAP_HUGE), (12, 4, 8, 12));
     assert_eq!(STATUS_CREATED, 1);
     assert_eq!((SET_UID, SET_GID, SET_MODE), (1, 2, 4));
     assert_eq!((SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED), (1, 2));
