@@ -290,9 +290,9 @@ pub struct Stat {
     pub generation: u64,
     /// When it was created: nanoseconds of `CLOCK_REALTIME`.
     pub created_ns: u64,
-    /// When it was mapped last, or a handle attached to it; so, too.
+    /// When it was mapped last, or a handle attached to it, 0 for never; so, too.
     pub attached_ns: u64,
-    /// When its owner, group, mode or size was changed last; so, too.
+    /// When its owner, group, mode or size was changed last, until then `created_ns`; so, too.
     pub changed_ns: u64,
     /// How many ranges are held now.
     pub holders: u32,

@@ -490,11 +490,11 @@ struct shmdev_stat {
    */
   uint64_t created_ns;
   /**
-   * When it was mapped last, or a handle attached to it; so, too.
+   * When it was mapped last, or a handle attached to it, 0 for never; so, too.
    */
   uint64_t attached_ns;
   /**
-   * When its owner, group, mode or size was changed last; so, too.
+   * When its owner, group, mode or size was changed last, until then `created_ns`; so, too.
    */
   uint64_t changed_ns;
   /**

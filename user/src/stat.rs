@@ -61,8 +61,8 @@ pub struct Stat {
     pub created: SystemTime,
     /// When a handle was attached to it, or it was mapped, last; `None` for never.
     pub attached: Option<SystemTime>,
-    /// When its owner, group, mode or size was changed last; `None` for never.
-    pub changed: Option<SystemTime>,
+    /// When its owner, group, mode or size was changed last; until then, when it was created.
+    pub changed: SystemTime,
     /// How it is mapped.
     pub map: Map,
     /// It goes with the last handle attached to it.
@@ -97,7 +97,7 @@ impl From<&uapi::Stat> for Stat {
             last_pid: process(stat.last_pid),
             created: time(stat.created_ns),
             attached: some(stat.attached_ns),
-            changed: some(stat.changed_ns),
+            changed: time(stat.changed_ns),
             map: Map::from_abi(stat.flags),
             auto_remove: stat.flags & SEGMENT_AUTO_REMOVE != 0,
             removed: stat.flags & SEGMENT_REMOVED != 0,
@@ -212,6 +212,7 @@ mod tests {
             size: 4097,
             mapped_size: 8192,
             created_ns: 1_500_000_000,
+            changed_ns: 2_500_000_000,
             creator_pid: 12,
             flags: SEGMENT_AUTO_REMOVE,
             mode: 0o640,
@@ -224,7 +225,8 @@ mod tests {
         assert_eq!(stat.name, Some("frames".parse().unwrap()));
         assert_eq!((stat.creator_pid, stat.last_pid), (Some(12), None));
         assert_eq!(stat.created, SystemTime::UNIX_EPOCH + Duration::from_millis(1500));
-        assert_eq!((stat.attached, stat.changed), (None, None));
+        assert_eq!(stat.changed, SystemTime::UNIX_EPOCH + Duration::from_millis(2500));
+        assert_eq!(stat.attached, None);
         assert_eq!((stat.auto_remove, stat.removed), (true, false));
         assert!(!stat.is_default() && !stat.is_attached());
     }

@@ -90,7 +90,7 @@ fn page(stat: &Stat, accounts: &Accounts) -> String {
             ),
         ),
         ("created", local(stat.created)),
-        ("changed", stat.changed.map_or_else(|| "never".to_owned(), local)),
+        ("changed", local(stat.changed)),
         ("last attached", attached),
         ("lifetime", lifetime.to_owned()),
         ("mappings", stat.nattch.to_string()),
