@@ -79,7 +79,7 @@ impl Terminal {
 fn watch_shows_who_creates_maps_and_locks() {
     let mut terminal = Terminal::new(100, 30);
     let watch = terminal.start(&mut shmdev(WATCH));
-    terminal.shows("(default)", "SIZE", "1M");
+    terminal.shows("(default)", "SIZE", "2.1M");
     let handle = Handle::creating("frames", 65536);
     terminal.shows("frames", "SIZE", "64K");
     terminal.shows("frames", "HANDLES", "1");
