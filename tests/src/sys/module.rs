@@ -27,13 +27,16 @@ pub(crate) fn is_as_chosen() -> bool {
     has("default_map", mode().name) && has("default_size", &SIZE.to_string())
 }
 
-/// Loads the module with these parameters (`name=value`, separated by blanks), and before them with what this run has for
-/// all.
+/// Loads the module with these parameters (`name=value`, separated by blanks), and with what this run has for all unless
+/// they say otherwise. (A parameter that comes twice is refused.)
 pub(crate) fn load(parameters: &str) -> Result<()> {
-    load_with_only(&format!(
-        "default_map={} default_size={SIZE} {parameters}",
-        mode().name
-    ))
+    let mut all = parameters.to_owned();
+    for (name, value) in [("default_map", mode().name), ("default_size", &SIZE.to_string())] {
+        if !parameters.contains(name) {
+            all = format!("{all} {name}={value}");
+        }
+    }
+    load_with_only(&all)
 }
 
 /// Loads the module with no other parameters than these.
