@@ -63,7 +63,7 @@ pub struct Args {
     /// Measure less often: for trying things out
     #[arg(long)]
     quick: bool,
-    /// Fail if something costs more than tests/bench/goals.toml allows
+    /// Fail if something got worse by more than tests/bench/goals.toml allows, whether or not it meets its goal
     #[arg(long, conflicts_with = "wall")]
     check: bool,
     /// Write what was measured to tests/bench/goals.toml and docs/performance.md

@@ -3,17 +3,12 @@
 //!
 //! | a goal's value | |
 //! |---|---|
-//! | is worse than what was measured by more than the drift, and misses the goal | fails |
-//! | the same, and meets the goal | said; fails if it is worse by more than a quarter |
-//! | is unknown: skipped, not measured, a peer is missing | fails |
+//! | is worse than what was measured by more than the drift, whether or not it meets the goal | fails |
 //! | is better by more than the drift | said: the file should be updated |
-//! | misses the goal, and was never measured before | fails |
+//! | was never measured before, and misses the goal | fails |
+//! | is unknown: skipped, not measured, a peer is missing | fails |
 
 use super::goals::{Aim, Goal};
-
-/// As many times what was measured, a goal's value is not let pass, met or not. (Another compiler makes other programs of
-/// the same source: not by as much.)
-const MUCH: f64 = 1.25;
 
 /// What became of a goal.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +17,6 @@ pub enum Finding {
     Same,
     /// It costs less than the file says.
     Better(f64),
-    /// It costs more than the file says, and meets its goal all the same.
-    StillMet(f64),
     /// It costs more than this, which the file allows.
     Worse {
         /// What it came to.
@@ -51,11 +44,6 @@ impl Finding {
                 "better: {what}: {}, was {before}; `cargo xtask bench --bless` writes that down",
                 goal.show(*value)
             ),
-            Finding::StillMet(value) => format!(
-                "more than before, and within the goal of {}: {what}: {}, was {before}",
-                goal.goal(),
-                goal.show(*value)
-            ),
             Finding::Worse { value, limit } => format!(
                 "worse: {what}: {}, was {before} (goal {}, limit {})",
                 goal.show(*value),
@@ -73,21 +61,14 @@ pub fn judge(goal: &Goal, value: &Result<f64, String>) -> Finding {
         Ok(value) => *value,
         Err(why) => return Finding::Unknown(why.clone()),
     };
-    // How bad a value is: of an aim with two sides, how far off.
-    let (allowed, unit, badness): (f64, f64, fn(f64, f64) -> f64) = match goal.aim {
-        Aim::AtMost(limit) => {
-            let measured = goal.measured.unwrap_or(limit);
-            (limit.min(measured * MUCH), measured, |value, _| value)
-        }
-        Aim::Within { target, tolerance } => (tolerance, target, |value, target| (value - target).abs()),
+    // How bad a value is (of an aim with two sides, how far off), how bad it may be, and what the drift is a part of.
+    let (badness, allowed, whole): (fn(f64, f64) -> f64, f64, f64) = match goal.aim {
+        Aim::AtMost(limit) => (|value, _| value, limit, goal.measured.unwrap_or(limit)),
+        Aim::Within { target, tolerance } => (|value, target| (value - target).abs(), tolerance, target),
     };
-    let (now, slack) = (badness(value, unit), unit * goal.drift);
-    let before = goal.measured.map(|measured| badness(measured, unit));
-    let limit = match before {
-        Some(before) if before > allowed => before + slack,
-        Some(before) => allowed.max(before + slack),
-        None => allowed,
-    };
+    let (now, slack) = (badness(value, whole), whole * goal.drift);
+    let before = goal.measured.map(|measured| badness(measured, whole));
+    let limit = before.map_or(allowed, |before| before + slack);
     if now > limit {
         let limit = match goal.aim {
             Aim::AtMost(_) => limit,
@@ -96,7 +77,6 @@ pub fn judge(goal: &Goal, value: &Result<f64, String>) -> Finding {
         return Finding::Worse { value, limit };
     }
     match before {
-        Some(before) if now > before + slack => Finding::StillMet(value),
         Some(before) if now >= before - slack => Finding::Same,
         _ => Finding::Better(value),
     }
@@ -109,8 +89,8 @@ mod tests {
 
     fn goal(aim: &str, measured: &str) -> Goal {
         let text = format!(
-            "[[goal]]\nwhat = \"lock\"\nagainst = \"pthread\"\nmeasure = \"m\"\nours = \"shmdev\"\npeers = [\"p\"]\n\
-             {aim}\n{measured}\ndrift = 0.1\n"
+            "drift = 0.1\n[[goal]]\nwhat = \"lock\"\nagainst = \"pthread\"\nmeasure = \"m\"\nours = \"shmdev\"\n\
+             peers = [\"p\"]\n{aim}\n{measured}\n"
         );
         Goals::parse(&text).unwrap().0.remove(0)
     }
@@ -122,24 +102,23 @@ mod tests {
     const AIM: &str = "at_most = 1.0";
 
     #[test]
-    fn a_goal_that_was_met_fails_when_it_is_missed() {
-        assert_eq!(finding(AIM, "measured = 0.5", 0.52), Finding::Same);
-        assert_eq!(finding(AIM, "measured = 0.5", 0.6), Finding::StillMet(0.6));
-        assert_eq!(finding(AIM, "measured = 0.9", 1.0), Finding::StillMet(1.0));
+    fn a_goal_that_is_met_fails_when_it_got_worse_all_the_same() {
+        assert_eq!(finding(AIM, "measured = 0.5", 0.54), Finding::Same);
         assert_eq!(
-            finding(AIM, "measured = 0.9", 1.01),
+            finding(AIM, "measured = 0.5", 0.56),
             Finding::Worse {
-                value: 1.01,
-                limit: 1.0
+                value: 0.56,
+                limit: 0.55
             }
         );
-        // Nor may it become much worse and be met.
-        let much = Finding::Worse {
-            value: 0.7,
-            limit: 0.625,
-        };
-        assert_eq!(finding(AIM, "measured = 0.5", 0.7), much);
-        // The drift goes for those that are met but just so.
+        // A row's own drift goes before that of the file.
+        let own = "measured = 0.5\ndrift = 0.2";
+        assert_eq!(finding(AIM, own, 0.56), Finding::Same);
+        assert!(finding(AIM, own, 0.61).fails());
+    }
+
+    #[test]
+    fn a_goal_that_was_met_fails_when_it_is_missed_by_more_than_the_drift() {
         assert_eq!(finding(AIM, "measured = 0.95", 1.04), Finding::Same);
         assert!(finding(AIM, "measured = 0.95", 1.05).fails());
     }
@@ -194,7 +173,7 @@ mod tests {
     fn what_got_worse_is_told_with_both_numbers() {
         let worse = finding(AIM, "measured = 0.5", 1.2);
         let text = worse.describe(&goal(AIM, "measured = 0.5")).unwrap();
-        assert_eq!(text, "worse: lock: 1.200, was 0.5000 (goal ≤ 1, limit 0.6250)");
+        assert_eq!(text, "worse: lock: 1.200, was 0.5000 (goal ≤ 1, limit 0.5500)");
         assert_eq!(Finding::Same.describe(&goal(AIM, "")), None);
     }
 }

@@ -2,7 +2,7 @@
 //! The goals, in `tests/bench/goals.toml`: what is to cost how much of what the best peer costs, and what it cost when
 //! somebody last wrote that down.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use shmdev_bench_model::{Figure, Unit};
 use toml_edit::{DocumentMut, Item, Value};
@@ -14,8 +14,7 @@ use super::{number, results::Results, table::Table};
 pub struct Goals(pub Vec<Goal>);
 
 /// A row of the file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Row")]
+#[derive(Clone, Debug)]
 pub struct Goal {
     /// What is done, for a person.
     pub what: String,
@@ -77,15 +76,15 @@ struct Row {
     equal_to: Option<f64>,
     within: Option<f64>,
     measured: Option<f64>,
-    drift: f64,
+    drift: Option<f64>,
     note: Option<String>,
 }
 
-impl TryFrom<Row> for Goal {
-    type Error = String;
-
-    fn try_from(row: Row) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("the goal {:?} {why}", row.what));
+impl Goal {
+    /// What a row says; the file's drift goes for those that have none of their own.
+    fn new(row: Row, drift: f64) -> Result<Self> {
+        let drift = row.drift.unwrap_or(drift);
+        let wrong = |why: &str| Err(anyhow!("the goal {:?} {why}", row.what));
         let aim = match (row.at_most, row.equal_to, row.within) {
             (Some(limit), None, None) if limit > 0.0 => Aim::AtMost(limit),
             (None, Some(target), Some(tolerance)) if target > 0.0 && tolerance > 0.0 => {
@@ -98,7 +97,7 @@ impl TryFrom<Row> for Goal {
             Some(unit) if row.peers.is_empty() && row.peers_at.is_none() => Scale::Unit(unit),
             _ => return wrong("needs peers, or a unit in which it is counted"),
         };
-        if !(0.0 < row.drift && row.drift < 1.0) {
+        if !(0.0 < drift && drift < 1.0) {
             return wrong("needs a drift between 0 and 1");
         }
         if row
@@ -115,7 +114,7 @@ impl TryFrom<Row> for Goal {
             scale,
             aim,
             measured: row.measured,
-            drift: row.drift,
+            drift,
             note: row.note,
         })
     }
@@ -127,10 +126,12 @@ impl Goals {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct File {
-            goal: Vec<Goal>,
+            drift: f64,
+            goal: Vec<Row>,
         }
         let file: File = toml::from_str(text)?;
-        Ok(Goals(file.goal))
+        let goals = file.goal.into_iter().map(|row| Goal::new(row, file.drift));
+        Ok(Goals(goals.collect::<Result<_>>()?))
     }
 
     /// Those whose measure's name contains `filter`.

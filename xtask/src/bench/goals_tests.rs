@@ -7,6 +7,8 @@ use super::*;
 use crate::bench::sample;
 
 const GOAL: &str = r#"
+drift = 0.02
+
 # Attaching.
 [[goal]]
 what = "attach 4 MiB"
@@ -88,12 +90,19 @@ fn a_row_that_contradicts_itself_is_refused() {
         ("peers = [\"memfd\", \"memfd populate\"]", ""),
         ("at_most", "unit = \"bytes\"\nat_most"),
         ("drift = 0.01", "drift = 1"),
+        ("drift = 0.02", ""),
         ("measured = 0.3", "measured = nan"),
         ("against", "agianst"),
     ] {
         assert!(goal(&[(from, to)]).is_err(), "{to}");
     }
     assert!(goal(&[("at_most = 0.25", "equal_to = 1.0\nwithin = 0.01")]).is_ok());
+}
+
+#[test]
+fn a_row_has_the_drift_of_the_file_or_its_own() {
+    assert_eq!(goal(&[]).unwrap().0[0].drift, 0.01);
+    assert_eq!(goal(&[("drift = 0.01", "")]).unwrap().0[0].drift, 0.02);
 }
 
 #[test]

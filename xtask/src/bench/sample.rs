@@ -61,8 +61,8 @@ pub fn results() -> Results {
 /// All of it, with a goal.
 pub fn outcome() -> Outcome {
     let goals = Goals::parse(
-        "[[goal]]\nwhat = \"attach 4 MiB\"\nagainst = \"memfd\"\nmeasure = \"attach\"\nours = \"shmdev pfn\"\n\
-         peers = [\"memfd\"]\nat_most = 0.3\ndrift = 0.01\n",
+        "drift = 0.01\n[[goal]]\nwhat = \"attach 4 MiB\"\nagainst = \"memfd\"\nmeasure = \"attach\"\nours = \"shmdev pfn\"\n\
+         peers = [\"memfd\"]\nat_most = 0.3\n",
     );
     let (goals, results) = (goals.unwrap(), results());
     Outcome {

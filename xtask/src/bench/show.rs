@@ -157,10 +157,12 @@ mod tests {
         let file = |measure: &str, ours: &str, limit: f64| {
             format!(
                 "[[goal]]\nwhat = \"w\"\nagainst = \"a\"\nmeasure = \"{measure}\"\nours = \"{ours}\"\n\
-                 peers = [\"memfd\"]\nat_most = {limit}\ndrift = 0.01\n"
+                 peers = [\"memfd\"]\nat_most = {limit}\n"
             )
         };
-        let text = file("attach", "shmdev pfn", 0.3) + &file("attach", "shmdev pfn", 0.2);
+        let text = "drift = 0.01\n".to_owned()
+            + &file("attach", "shmdev pfn", 0.3)
+            + &file("attach", "shmdev pfn", 0.2);
         let list = Goals::parse(&(text + &file("attach", "shmdev huge", 0.2))).unwrap();
         let shown = goals(&list, &list.values(&sample::results())).text("");
         let lines: Vec<&str> = shown.lines().skip(1).collect();
