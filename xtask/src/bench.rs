@@ -41,7 +41,8 @@ use run::Wanted;
 
 /// Measure in a guest what the module and the crate cost, beside what else there is
 ///
-/// Without --wall, the guest has one processor and time is counted in its instructions: the same figures on every host.
+/// Without --wall, the guest has one processor and time is counted in its instructions: the host's speed and load do not
+/// matter, but the compiler and the C library do that make the programs which are measured.
 ///
 /// Exit status: 0; 1 when a benchmark failed (or the kernel did), or --check found that something got worse; 69 when the
 /// machinery failed and nothing is known.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use shmdev_bench_model::{Guest, Line};
 
 use crate::clock;
+use crate::sys::glibc;
 
 /// Says a line.
 pub fn line(line: &Line) -> Result<()> {
@@ -34,6 +35,8 @@ pub fn guest() -> Result<()> {
     let processors = thread::available_parallelism().context("counting the processors")?;
     line(&Line::Guest(Guest {
         release: release.trim().to_owned(),
+        rustc: env!("BENCH_RUSTC").to_owned(),
+        glibc: glibc::version(),
         processors: processors.get() as u32,
         clock: clock::unit(),
     }))?;

@@ -42,6 +42,8 @@ struct AboutAxis {
 struct Run<'a> {
     machine: &'a Machine,
     kernel: &'a str,
+    rustc: &'a str,
+    glibc: &'a str,
     figures: &'a [Figure],
     skipped: &'a [Skipped],
 }
@@ -81,7 +83,9 @@ impl<'a> Run<'a> {
     fn of(results: &'a Results) -> Self {
         Run {
             machine: &results.machine,
-            kernel: &results.release,
+            kernel: &results.guest.release,
+            rustc: &results.guest.rustc,
+            glibc: &results.guest.glibc,
             figures: &results.figures,
             skipped: &results.skipped,
         }
@@ -103,6 +107,8 @@ mod tests {
         let run = &file["runs"][0];
         assert_eq!(run["machine"]["icount"], true);
         assert_eq!(run["kernel"], "7.3.4+deb13-amd64");
+        assert_eq!(run["rustc"], "rustc 1.85.0");
+        assert_eq!(run["glibc"], "2.41");
         assert_eq!(run["figures"][0]["unit"], "instructions");
         assert_eq!(run["skipped"][0]["subject"], "shmdev huge");
         assert_eq!(file["goals"][0]["met"], true);

@@ -56,8 +56,9 @@ fn file_name(results: &Results, measure: &Measure) -> String {
 /// What the figures are of: rows of a name and what it is.
 fn particulars(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let mut rows = vec![("commit", outcome.commit.clone())];
-    if let Some(Results { machine, release, .. }) = outcome.runs.first() {
-        rows.push(("kernel", release.clone()));
+    if let Some(Results { machine, guest, .. }) = outcome.runs.first() {
+        rows.push(("kernel", guest.release.clone()));
+        rows.push(("programs", guest.made_by()));
         rows.push(("QEMU", format!("{}, {}", machine.qemu, machine.accel)));
         rows.push(("host", machine.host_cpu.clone()));
     }

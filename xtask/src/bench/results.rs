@@ -60,8 +60,8 @@ impl Machine {
 pub struct Results {
     /// Where they are from.
     pub machine: Machine,
-    /// The guest's kernel.
-    pub release: String,
+    /// What runs on it.
+    pub guest: Guest,
     /// What can be measured.
     pub measures: &'static [Measure],
     /// What was.
@@ -258,7 +258,7 @@ impl Reader {
         match self.guest {
             Some(guest) if self.done && self.lines.rest().is_none() => Ok(Results {
                 machine: self.machine,
-                release: guest.release,
+                guest,
                 measures: self.measures,
                 figures: self.figures,
                 skipped: self.skipped,
@@ -282,7 +282,7 @@ mod tests {
         reader.finish()
     }
 
-    const GUEST: &str = r#"{"line":"guest","release":"7.3","processors":1,"clock":"instructions"}"#;
+    const GUEST: &str = r#"{"line":"guest","release":"7.3","rustc":"rustc 1.85.0","glibc":"2.41","processors":1,"clock":"instructions"}"#;
     const FIGURE: &str = r#"{"line":"figure","measure":"attach","subject":"memfd","at":null,"unit":"instructions","least":2.0,"median":3.0,"most":4.0,"batches":5,"operations":6}"#;
     const DONE: &str = r#"{"line":"done"}"#;
 

@@ -91,7 +91,13 @@ pub fn skipped(results: &Results, measure: &Measure) -> Vec<String> {
 
 /// Everything, for a terminal.
 pub fn terminal(results: &Results) -> String {
-    let mut text = format!("\n{}, {}\n", results.machine.describe(), results.release);
+    let Results { machine, guest, .. } = results;
+    let mut text = format!(
+        "\n{}, {}; {}\n",
+        machine.describe(),
+        guest.release,
+        guest.made_by()
+    );
     for measure in results.measured() {
         let _ = writeln!(text, "\n{} ({})", measure.title, measure.id);
         let table = figures(results, measure);

@@ -24,10 +24,21 @@ pub enum Line {
 pub struct Guest {
     /// `uname -r`.
     pub release: String,
+    /// What made the benchmarks' own code, as it calls itself.
+    pub rustc: String,
+    /// The version of glibc that is linked into it.
+    pub glibc: String,
     /// How many processors it has.
     pub processors: u32,
     /// What figures of time are given in.
     pub clock: Unit,
+}
+
+impl Guest {
+    /// What made the benchmarks' own code, in a phrase.
+    pub fn made_by(&self) -> String {
+        format!("{}, glibc {}", self.rustc, self.glibc)
+    }
 }
 
 /// What a figure counts.

@@ -3,6 +3,7 @@
 //! The system's calls for which no library has safe functions. Safe to call, whatever the arguments.
 
 pub mod counter;
+pub mod glibc;
 pub mod ipc;
 pub mod memory;
 pub mod mutex;
