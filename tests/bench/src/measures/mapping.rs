@@ -84,6 +84,12 @@ fn map_file(file: OwnedFd, len: usize, flags: i32, how: Touch, keep: impl Sized 
     })
 }
 
+/// The same, of pages of 2 MiB.
+fn map_huge(len: usize, flags: i32, how: Touch) -> Result<Batch> {
+    let pages = peers::huge_pages(len)?;
+    map_file(peers::memfd_hugetlb(len)?, len, flags, how, pages)
+}
+
 fn attach(how: Touch) -> Vec<Subject> {
     const LEN: usize = 4 * MIB;
     let mut subjects = ours(move |map| map_ours(map, LEN, how));
@@ -92,10 +98,8 @@ fn attach(how: Touch) -> Vec<Subject> {
         subject("memfd populate", move || {
             map_file(peers::memfd(LEN)?, LEN, MAP_POPULATE, how, ())
         }),
-        subject("memfd hugetlb", move || {
-            let pages = peers::huge_pages(LEN)?;
-            map_file(peers::memfd_hugetlb(LEN)?, LEN, 0, how, pages)
-        }),
+        subject("memfd hugetlb", move || map_huge(LEN, 0, how)),
+        subject("memfd hugetlb populate", move || map_huge(LEN, MAP_POPULATE, how)),
         subject("POSIX shm", move || {
             let shm = PosixShm::create(fresh_name(), LEN)?;
             map_file(shm.file.try_clone()?, LEN, 0, how, shm)
@@ -204,9 +208,7 @@ fn populated(len: usize) -> Vec<Subject> {
     })];
     if len >= peers::HUGE_PAGE {
         subjects.push(subject("memfd hugetlb populate", move || {
-            let pages = peers::huge_pages(len)?;
-            let file = peers::memfd_hugetlb(len)?;
-            map_file(file, len, MAP_POPULATE, Touch::Nothing, pages)
+            map_huge(len, MAP_POPULATE, Touch::Nothing)
         }));
     }
     subjects

@@ -87,13 +87,6 @@ impl Setting {
         fs::write(path, value.to_string()).with_context(|| format!("writing {value} to {path}"))?;
         Ok(setting)
     }
-
-    fn value(&self) -> Result<u64> {
-        let text = fs::read_to_string(self.path).with_context(|| format!("reading {}", self.path))?;
-        text.trim()
-            .parse()
-            .with_context(|| format!("{} has no number", self.path))
-    }
 }
 
 impl Drop for Setting {
@@ -102,16 +95,44 @@ impl Drop for Setting {
     }
 }
 
-/// So many bytes of pages of 2 MiB, until the setting is dropped.
-pub fn huge_pages(bytes: usize) -> Result<Setting> {
-    let pages = bytes.div_ceil(HUGE_PAGE) as u64;
-    let setting = Setting::change("/proc/sys/vm/nr_hugepages", pages)?;
-    let got = setting.value()?;
+/// Pages of 2 MiB that the kernel keeps for files of such.
+#[derive(Debug)]
+pub struct HugePages(u64);
+
+impl HugePages {
+    const COUNT: &str = "/proc/sys/vm/nr_hugepages";
+
+    fn count() -> Result<u64> {
+        let text = fs::read_to_string(Self::COUNT).with_context(|| format!("reading {}", Self::COUNT))?;
+        text.trim()
+            .parse()
+            .with_context(|| format!("{} has no number", Self::COUNT))
+    }
+
+    fn set(count: u64) -> Result<()> {
+        fs::write(Self::COUNT, count.to_string())
+            .with_context(|| format!("writing {count} to {}", Self::COUNT))
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        let _ = Self::count().and_then(|count| Self::set(count.saturating_sub(self.0)));
+    }
+}
+
+/// So many bytes of them more, until they are dropped: others may have some as well.
+pub fn huge_pages(bytes: usize) -> Result<HugePages> {
+    let before = HugePages::count()?;
+    let pages = HugePages(bytes.div_ceil(HUGE_PAGE) as u64);
+    HugePages::set(before + pages.0)?;
+    let got = HugePages::count()?.saturating_sub(before);
     ensure!(
-        got >= pages,
-        "the guest has {got} of {pages} pages of 2 MiB to spare"
+        got >= pages.0,
+        "the guest has {got} of {} pages of 2 MiB to spare",
+        pages.0
     );
-    Ok(setting)
+    Ok(pages)
 }
 
 /// Two connected stream sockets.
