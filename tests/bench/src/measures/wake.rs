@@ -43,7 +43,7 @@ pub fn all(run: &mut Run) -> Result<()> {
             subject("shmdev", move || wake_one(Ours::new()?, elsewhere)),
             subject("futex", move || wake_one(Futexes::new()?, elsewhere)),
         ];
-        run.point("wake_waiters", elsewhere as u64, Plan::of(20), subjects)?;
+        run.point("wake_waiters", elsewhere as u64, Plan::met_anew(20), subjects)?;
     }
     Ok(())
 }
