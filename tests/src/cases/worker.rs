@@ -233,13 +233,19 @@ impl<'a> Worker<'a> {
         } else {
             let room = Region::anonymous(len);
             let fixed = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-            let moved = region.remap(0, len, len, fixed, room.at(0)).unwrap();
-            region.leak();
-            room.leak();
-            self.mappings.push(Held {
-                region: moved,
-                writable,
-            });
+            match region.remap(0, len, len, fixed, room.at(0)) {
+                Ok(moved) => {
+                    region.leak();
+                    room.leak();
+                    self.mappings.push(Held {
+                        region: moved,
+                        writable,
+                    });
+                }
+                // Of two parts with protections of their own; the first may have moved.
+                Err(Errno::EFAULT) => (),
+                Err(error) => panic!("{error}"),
+            }
         }
     }
 
