@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use super::{Errno, Result, SIZE, mode};
+use super::{Errno, Handle, Result, SIZE, mode};
 
 /// Where the module's file is.
 pub(crate) fn path() -> PathBuf {
@@ -20,11 +20,8 @@ pub(crate) fn is_loaded() -> bool {
 
 /// Whether the module was loaded with what this run has for all.
 pub(crate) fn is_as_chosen() -> bool {
-    let has = |parameter: &str, value: &str| {
-        let is = std::fs::read_to_string(format!("/sys/module/shmdev/parameters/{parameter}"));
-        is.is_ok_and(|is| is.trim_end() == value)
-    };
-    has("default_map", mode().name) && has("default_size", &SIZE.to_string())
+    let info = Handle::open(libc::O_RDWR).and_then(|handle| handle.info());
+    info.is_ok_and(|info| (info.default_map, info.default_size) == (mode().flag, SIZE as u64))
 }
 
 /// Loads the module with these parameters (`name=value`, separated by blanks), and with what this run has for all unless
