@@ -97,6 +97,8 @@ fn say_if_cut_off(lines: &SeqFile, shown: Result) {
 
 fn ranges(device: &Device, lines: &SeqFile) {
     let registry = &device.registry;
+    // One for all lines: who has waited longer is shown so.
+    let now = clock::ticks();
     seq_print!(
         lines,
         "ipcns id name state start end access token pid age_ms\n"
@@ -118,7 +120,7 @@ fn ranges(device: &Device, lines: &SeqFile) {
                 },
                 request.owner,
                 request.process.pid,
-                clock::ms_since(since)
+                clock::ms_between(since, now)
             );
         });
         !is_full(lines)
@@ -127,6 +129,8 @@ fn ranges(device: &Device, lines: &SeqFile) {
 }
 
 fn words(device: &Device, lines: &SeqFile) {
+    // As in `ranges`.
+    let now = clock::ticks();
     seq_print!(lines, "ipcns id name offset token pid age_ms\n");
     let shown = device.registry.for_each_segment(|namespace, segment| {
         device.words.for_each_of(segment, |waiter| {
@@ -139,7 +143,7 @@ fn words(device: &Device, lines: &SeqFile) {
                 waiter.offset(),
                 waiter.token,
                 waiter.sleeper().pid(),
-                clock::ms_since(waiter.since)
+                clock::ms_between(waiter.since, now)
             );
             !is_full(lines)
         });

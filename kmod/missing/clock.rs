@@ -11,10 +11,10 @@ pub(crate) fn ticks() -> u64 {
     unsafe { (&raw const bindings::jiffies).read_volatile() as u64 }
 }
 
-/// How many milliseconds ago it had ticked so often.
-pub(crate) fn ms_since(before: u64) -> u64 {
+/// How many milliseconds go by until it has ticked so often.
+pub(crate) fn ms_between(before: u64, now: u64) -> u64 {
     // SAFETY: Calculates with numbers alone.
-    unsafe { bindings::jiffies64_to_msecs(ticks().saturating_sub(before)) }
+    unsafe { bindings::jiffies64_to_msecs(now.saturating_sub(before)) }
 }
 
 /// Nanoseconds of CLOCK_REALTIME.
