@@ -2,8 +2,8 @@
 
 //! How the page tables of a segment's mappings are filled. Pure.
 
-use std::fmt;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use crate::uapi::{MAP_FAULT, MAP_HUGE, MAP_MASK, MAP_PFN};
 
@@ -84,6 +84,12 @@ impl fmt::Display for MapNameError {
 }
 
 impl std::error::Error for MapNameError {}
+
+impl From<MapNameError> for io::Error {
+    fn from(error: MapNameError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
 
 #[cfg(test)]
 mod tests {

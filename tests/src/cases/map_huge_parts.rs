@@ -364,6 +364,10 @@ fn no_advice_changes_bytes() {
     for node in [0, 1] {
         stays_where_it_is(&mapping, node);
     }
+    for place in [0, LARGE] {
+        handle.pwrite(&[1], place as i64).unwrap();
+        assert_eq!(mapping.get(place), 1, "it is the segment's");
+    }
     let _ = mapping.residency();
     assert!(hostile::userfault(&mapping).is_err());
     stamp(&mapping, 0);

@@ -12,7 +12,7 @@ use super::memory::Leaks;
 use super::model::Random;
 use super::worker::{NAMES, Worker};
 use crate::harness::{LogReader, on_debug_kernel, tests};
-use crate::sys::process::{End, until};
+use crate::sys::process::{End, become_subreaper, kill_descendants, until};
 use crate::sys::{Errno, Handle, PAGE, Process, Region, by_name, file, usage};
 
 tests![
@@ -42,6 +42,8 @@ fn they_do_when_memory_fails_at_random_too() {
 
 fn everything(suffering: bool) {
     let mut log = LogReader::from_now().unwrap();
+    // A worker that is killed may have a child.
+    become_subreaper().unwrap();
     let leaks = Leaks::watch();
     let stop = Region::shared(PAGE);
     let queue = file::sockets();
@@ -85,6 +87,7 @@ fn everything(suffering: bool) {
     let wants = stop.u32(4).load(Ordering::SeqCst);
     assert_eq!(wants > 0, suffering, "{wants} calls had no memory");
     drop(queue);
+    kill_descendants();
     nothing_is_left();
     let ours: Vec<_> = log
         .news()

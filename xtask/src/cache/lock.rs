@@ -35,7 +35,8 @@ impl Lock {
         };
         match flock(&file, operation) {
             Ok(()) => Ok(Some(Lock::held(file, hold))),
-            Err(_) => Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
         }
     }
 
@@ -65,8 +66,9 @@ impl Lock {
     }
 }
 
+/// For reading, too: NFS shares a lock with those alone who may read.
 fn open_lock(path: &Path) -> Result<File> {
-    let file = File::options().create(true).append(true).open(path);
+    let file = File::options().read(true).create(true).append(true).open(path);
     file.with_context(|| format!("cannot open the lock {}", path.display()))
 }
 
@@ -75,5 +77,18 @@ pub fn holder(path: &Path) -> String {
     match fs::read_to_string(path).unwrap_or_default().parse::<u32>() {
         Ok(process) => format!("another cargo xtask (process {process})"),
         Err(_) => "another cargo xtask".to_owned(),
+    }
+}
+
+/// Tries until it succeeds: a process that another test starts has what is locked here until it is another program.
+#[cfg(test)]
+pub fn soon<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        if let Some(outcome) = attempt() {
+            return outcome;
+        }
+        assert!(std::time::Instant::now() < end, "tried in vain");
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
