@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::injection::Sufferer;
+use super::map_huge::LARGE;
 use super::model::Random;
 use super::{PRIVATE, READ, SHARED, WRITE};
 use crate::sys::namespace::keep;
@@ -20,8 +21,6 @@ use crate::sys::{
 pub(super) const NAMES: u64 = 10;
 /// How much a worker holds at most of each kind.
 const HELD: usize = 6;
-/// What an entry of 2 MiB is for.
-const LARGE: usize = 2 << 20;
 
 /// A mapping that it holds.
 struct Held {

@@ -19,6 +19,17 @@ pub enum Hold {
     Shared,
 }
 
+impl Hold {
+    fn operation(self, waits: bool) -> FlockOperation {
+        match (self, waits) {
+            (Hold::Alone, true) => FlockOperation::LockExclusive,
+            (Hold::Alone, false) => FlockOperation::NonBlockingLockExclusive,
+            (Hold::Shared, true) => FlockOperation::LockShared,
+            (Hold::Shared, false) => FlockOperation::NonBlockingLockShared,
+        }
+    }
+}
+
 /// A lock, held as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
@@ -29,11 +40,7 @@ impl Lock {
     /// Takes the lock on the file `path`, unless somebody has it who is in the way.
     pub fn try_take(path: &Path, hold: Hold) -> Result<Option<Self>> {
         let file = open_lock(path)?;
-        let operation = match hold {
-            Hold::Alone => FlockOperation::NonBlockingLockExclusive,
-            Hold::Shared => FlockOperation::NonBlockingLockShared,
-        };
-        match flock(&file, operation) {
+        match flock(&file, hold.operation(false)) {
             Ok(()) => Ok(Some(Lock::held(file, hold))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
@@ -43,11 +50,7 @@ impl Lock {
     /// Takes the lock on the file `path`, however long that takes.
     pub fn take(path: &Path, hold: Hold) -> Result<Self> {
         let file = open_lock(path)?;
-        let operation = match hold {
-            Hold::Alone => FlockOperation::LockExclusive,
-            Hold::Shared => FlockOperation::LockShared,
-        };
-        while let Err(error) = flock(&file, operation) {
+        while let Err(error) = flock(&file, hold.operation(true)) {
             if error != rustix::io::Errno::INTR {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
