@@ -6,21 +6,22 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::hostile::stays_where_it_is;
-use super::map_modes::{takes_faults, touch};
+use super::map_modes::touch;
 use super::{EndOf, READ, SHARED, WRITE, agrees, faults};
 use crate::harness::tests;
 use crate::sys::process::until;
+use crate::sys::tracing::page_faults;
 use crate::sys::{
     DEADLINE_NEVER, Errno, Gate, Handle, MAP_FAULT, PAGE, Process, Region, THIS, hostile, mode, usage,
 };
 
 tests![
-    a_touch_makes_entries_for_its_neighbours,
+    a_touch_makes_entries_for_its_neighbours needs [Tracepoints],
     a_touch_stays_inside_the_mapping,
-    touching_backwards_takes_no_more_faults,
+    touching_backwards_takes_no_more_faults needs [Tracepoints],
     what_is_mapped_counts_for_the_resident_size,
     entries_go_and_come_back,
-    populating_makes_all_entries,
+    populating_makes_all_entries needs [Tracepoints],
     locking_does_no_harm,
     no_advice_changes_bytes,
     pages_stay_on_their_node needs [Nodes],
@@ -59,14 +60,15 @@ fn a_touch_makes_entries_for_its_neighbours() {
     let (handle, _) = frames(LEN);
     let (room, start) = aligned(&handle, LEN);
     for (index, page) in [(0, 0), (1, 31), (2, 40)] {
-        takes_faults(1, || room.set(start + page * PAGE, 1));
+        let one = || room.set(start + page * PAGE, 1);
+        assert_eq!(page_faults(&room, one), 1);
         let around = start + index * AROUND;
         let all = || {
             (0..AROUND)
                 .step_by(PAGE)
                 .for_each(|page| room.set(around + page, 1));
         };
-        takes_faults(0, all);
+        assert_eq!(page_faults(&room, all), 0);
     }
 }
 
@@ -98,7 +100,7 @@ fn touching_backwards_takes_no_more_faults() {
             .rev()
             .for_each(|page| room.set(start + page * PAGE, 1));
     };
-    takes_faults((LEN / AROUND) as i64, backwards);
+    assert_eq!(page_faults(&room, backwards), LEN / AROUND);
 }
 
 fn what_is_mapped_counts_for_the_resident_size() {
@@ -132,11 +134,11 @@ fn populating_makes_all_entries() {
         mapping.advise(libc::MADV_DONTNEED).unwrap();
         mapping.advise(advice).unwrap();
         assert_eq!(mapping.smaps("Rss"), LEN);
-        takes_faults(0, || touch(&mapping));
+        assert_eq!(page_faults(&mapping, || touch(&mapping)), 0);
     }
     let flags = SHARED | libc::MAP_POPULATE;
     let populated = handle.mmap(LEN, READ | WRITE, flags, 0).unwrap();
-    takes_faults(0, || touch(&populated));
+    assert_eq!(page_faults(&populated, || touch(&populated)), 0);
     // One for reading is not written to by whoever populates it.
     let view = handle.mmap(LEN, READ, SHARED, 0).unwrap();
     view.advise(libc::MADV_POPULATE_READ).unwrap();

@@ -15,6 +15,7 @@ use crate::sys::mode::modes;
 use crate::sys::module::{self, Reloaded};
 use crate::sys::process::park;
 use crate::sys::segments::remove;
+use crate::sys::tracing::page_faults;
 use crate::sys::{
     CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Handle, MAP_FAULT, MAP_HUGE, MAP_PFN, PAGE, Process,
     Region, SEGMENT_AUTO_REMOVE, SEGMENT_REMOVED, THIS, by_name, creation, hostile, mode, signal, usage,
@@ -27,7 +28,7 @@ tests![
     resizing_and_removing_change_nothing_of_it,
     each_does_and_refuses_what_is_documented,
     each_lets_a_debugger_write_as_the_mapping_allows,
-    each_takes_the_faults_that_are_documented,
+    each_takes_the_faults_that_are_documented needs [Tracepoints],
     each_counts_for_the_resident_size_or_does_not,
     a_core_has_what_is_resident_if_it_is_asked_for,
     each_counts_mappings_alike,
@@ -152,9 +153,16 @@ fn each_takes_the_faults_that_are_documented() {
         // Less than a large entry maps, for that is what `huge` has by `mmap`.
         let handle = Handle::mapped_as(mode.flag, "", 1 << 20);
         let mapping = handle.window(0, 1 << 20);
-        takes_faults(mode.faults_per_mib, || touch(&mapping));
+        let expected = (mode.faults)(mapping.at(0).get()..mapping.at(1 << 20).get());
+        assert_eq!(
+            page_faults(&mapping, || touch(&mapping)),
+            expected,
+            "{}",
+            mode.name
+        );
         let populated = handle.mmap(1 << 20, READ | WRITE, SHARED | libc::MAP_POPULATE, 0);
-        takes_faults(0, || touch(&populated.unwrap()));
+        let populated = populated.unwrap();
+        assert_eq!(page_faults(&populated, || touch(&populated)), 0, "{}", mode.name);
     }
 }
 
@@ -163,18 +171,6 @@ pub(super) fn touch(mapping: &Region) {
     (0..mapping.len())
         .step_by(PAGE)
         .for_each(|offset| mapping.set(offset, 1));
-}
-
-/// Fails unless this takes so many page faults; one or two more may be the program's own.
-#[track_caller]
-pub(super) fn takes_faults(expected: i64, body: impl FnOnce()) {
-    let before = signal::minor_faults();
-    body();
-    let faults = signal::minor_faults() - before;
-    assert!(
-        (expected..=expected + 2).contains(&faults),
-        "{faults} page faults, not {expected}"
-    );
 }
 
 fn each_counts_for_the_resident_size_or_does_not() {

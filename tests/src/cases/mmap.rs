@@ -21,7 +21,6 @@ tests![
     a_refused_mmap_changes_no_count,
     an_unaligned_size_is_mapped_in_whole_pages needs [ModuleFile],
     a_segment_of_one_byte_is_one_page needs [ModuleFile],
-    touching_pages_takes_the_faults_that_are_documented,
     prot_none_maps_and_faults,
     a_write_only_handle_cannot_map,
     a_read_only_handle_maps_for_reading_only,
@@ -178,25 +177,6 @@ fn a_segment_of_one_byte_is_one_page() {
     assert!(handle.window(0, PAGE).is_all(0));
     refused(handle.mmap(2 * PAGE, READ, SHARED, 0), Errno::EINVAL);
     assert_eq!(handle.pwrite(b"ab", 0), Ok(1), "the write is short at byte 1");
-}
-
-fn touching_pages_takes_the_faults_that_are_documented() {
-    let mapping = Handle::rw().whole();
-    // The first pass takes whatever faults the code and the vector have.
-    drop(mapping.read(0, SIZE));
-    let fresh = Handle::rw().whole();
-    let pages: Vec<usize> = (0..SIZE).step_by(PAGE).collect();
-    let before = signal::minor_faults();
-    let sum: u64 = pages.iter().map(|&offset| u64::from(fresh.get(offset))).sum();
-    pages.iter().for_each(|&offset| fresh.set(offset, sum as u8));
-    let faults = signal::minor_faults() - before;
-    let least = (mode().faults_per_mib * SIZE as i64) >> 20;
-    // A few are the program's own.
-    assert!(
-        (least..least + 16).contains(&faults),
-        "{faults} page faults while touching {} pages",
-        pages.len()
-    );
 }
 
 fn prot_none_maps_and_faults() {

@@ -40,7 +40,7 @@ pub(crate) enum Need {
     PidNamespace,
     /// debugfs, and the device's folder there.
     Debugfs,
-    /// The device's tracepoints.
+    /// Tracepoints, the device's and the kernel's.
     Tracepoints,
     /// A C compiler and make in the root file system.
     CCompiler,

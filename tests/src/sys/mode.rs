@@ -2,9 +2,10 @@
 
 //! How segments are mapped in this run, where a test does not say, and what each way refuses.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::{Errno, MAP_FAULT, MAP_HUGE, MAP_PFN, Result};
+use super::{Errno, MAP_FAULT, MAP_HUGE, MAP_PFN, PAGE, Result};
 
 /// A way to map segments, and what can be done with memory that is mapped so.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ pub(crate) struct Mode {
     pub(crate) copies_for_debuggers: Result<()>,
     /// Whether what is mapped counts for the resident size.
     pub(crate) is_resident: bool,
-    /// Page faults that touching 1 MiB takes.
-    pub(crate) faults_per_mib: i64,
+    /// Page faults that touching each page between two addresses takes, which are less than 2 MiB apart.
+    pub(crate) faults: fn(Range<usize>) -> usize,
 }
 
 const PFN: Mode = Mode {
@@ -40,7 +41,7 @@ const PFN: Mode = Mode {
     copies_later: Err(Errno::EACCES),
     copies_for_debuggers: Err(Errno::EIO),
     is_resident: false,
-    faults_per_mib: 0,
+    faults: |_| 0,
 };
 
 const FAULT: Mode = Mode {
@@ -53,10 +54,10 @@ const FAULT: Mode = Mode {
     copies_later: Ok(()),
     copies_for_debuggers: Ok(()),
     is_resident: true,
-    faults_per_mib: 16,
+    faults: |place| place.end.div_ceil(16 * PAGE) - place.start / (16 * PAGE),
 };
 
-/// Of 1 MiB no entry is large.
+/// Of less than 2 MiB no entry is large.
 const HUGE: Mode = Mode {
     name: "huge",
     flag: MAP_HUGE,

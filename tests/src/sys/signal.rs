@@ -116,16 +116,6 @@ pub(crate) fn disable_large_pages(disable: bool) {
     assert_eq!(result, 0, "PR_SET_THP_DISABLE: {}", Errno::last());
 }
 
-/// How many page faults without input or output this process has had.
-pub(crate) fn minor_faults() -> i64 {
-    // SAFETY: all zero is a valid rusage.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` outlives the call.
-    let result = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-    assert_eq!(result, 0, "getrusage");
-    usage.ru_minflt
-}
-
 /// Runs a program in place of this process; returns only when that fails.
 pub(crate) fn exec(program: &std::ffi::CStr, arguments: &[&std::ffi::CStr]) -> Result<()> {
     let mut pointers: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();

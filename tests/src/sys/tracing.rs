@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The device's tracepoints, in a trace buffer of one's own.
+//! The device's tracepoints, and the kernel's of page faults, in a trace buffer of one's own.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+
+use super::Region;
 
 /// An event: which, and its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,15 +38,24 @@ impl Event {
 /// A trace buffer that sees the device's events and no others. Gone when dropped.
 pub(crate) struct Trace {
     folder: PathBuf,
+    /// The folder of what it sees.
+    events: &'static str,
 }
 
 impl Trace {
     pub(crate) fn new() -> Trace {
+        Trace::of("events/shmdev", "")
+    }
+
+    fn of(events: &'static str, filter: &str) -> Trace {
         let folder: PathBuf = format!("/sys/kernel/tracing/instances/shmdev-{}", std::process::id()).into();
         fs::create_dir(&folder).expect("a trace buffer");
-        let trace = Trace { folder };
+        let trace = Trace { folder, events };
         trace.put("tracing_on", "1");
-        trace.put("events/shmdev/enable", "1");
+        if !filter.is_empty() {
+            trace.put(&format!("{events}/filter"), filter);
+        }
+        trace.put(&format!("{events}/enable"), "1");
         trace
     }
 
@@ -75,11 +86,26 @@ impl Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         // The events go with the module.
-        let _ = fs::write(self.folder.join("events/shmdev/enable"), "0");
+        let _ = fs::write(self.folder.join(self.events).join("enable"), "0");
         if let Err(error) = fs::remove_dir(&self.folder) {
             eprintln!("{}: {error}", self.folder.display());
         }
     }
+}
+
+/// How many page faults in the region this process takes while `body` runs, and none of its program's own.
+pub(crate) fn page_faults(region: &Region, body: impl FnOnce()) -> usize {
+    let (start, end) = (region.at(0).get(), region.at(region.len()).get());
+    let filter = format!(
+        "common_pid == {} && address >= {start:#x} && address < {end:#x}",
+        std::process::id()
+    );
+    let trace = Trace::of("events/exceptions/page_fault_user", &filter);
+    body();
+    let text = trace.text();
+    text.lines()
+        .filter(|line| line.contains(": page_fault_user: "))
+        .count()
 }
 
 /// A line `NAME-PID [CPU] FLAGS TIME: shmdev_EVENT: FIELD=VALUE ...`.
