@@ -80,14 +80,6 @@ impl Operations for Handle {
         Ok(copied)
     }
 
-    fn has_large_pages(&self) -> bool {
-        // One that is not attached will be to the default segment, but not before it is mapped.
-        let default = || self.namespace.default_map();
-        self.attached()
-            .map_or_else(default, |segment| segment.map_mode())
-            == MapMode::Huge
-    }
-
     fn mmap(&self, mapping: NewMapping<'_, Self>) -> Result {
         mapping.forbid_exec()?;
         let segment = self.segment()?;

@@ -245,19 +245,22 @@ vm_fault_t shmdev_insert_pfn_pmd(struct vm_fault *vmf, unsigned long frame, bool
 #endif
 }
 
-/* A large mapping is to begin where its offset does relative to the entries of a PMD. */
+/*
+ * A large mapping begins where its offset does relative to the entries of a PMD: it takes no more page
+ * tables than it needs, and large entries fit it.
+ */
 unsigned long shmdev_get_unmapped_area(struct file *file, unsigned long address,
 				       unsigned long len, unsigned long page_offset,
-				       unsigned long flags, bool large);
+				       unsigned long flags);
 unsigned long shmdev_get_unmapped_area(struct file *file, unsigned long address,
 				       unsigned long len, unsigned long page_offset,
-				       unsigned long flags, bool large)
+				       unsigned long flags)
 {
-#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
-	if (large)
-		return thp_get_unmapped_area(file, address, len, page_offset, flags);
-#endif
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	return thp_get_unmapped_area(file, address, len, page_offset, flags);
+#else
 	return mm_get_unmapped_area(file, address, len, page_offset, flags);
+#endif
 }
 
 bool shmdev_read_implies_exec(void);

@@ -45,7 +45,6 @@ unsafe extern "C" {
         len: c_ulong,
         page_offset: c_ulong,
         flags: c_ulong,
-        large: bool,
     ) -> c_ulong;
     pub(super) fn shmdev_read_implies_exec() -> bool;
     pub(super) fn shmdev_iocb_append(iocb: *const bindings::kiocb) -> bool;

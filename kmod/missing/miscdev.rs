@@ -116,9 +116,6 @@ pub(crate) trait Operations: Sized + Send + Sync + 'static {
     /// Writes from byte `position` on, or at the end if that is `None`; returns how many bytes.
     fn write(&self, position: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize>;
 
-    /// Whether a mapping had better lie so in the address space that large entries can map it.
-    fn has_large_pages(&self) -> bool;
-
     /// Maps a part of the file, by [`NewMapping::map`].
     fn mmap(&self, mapping: NewMapping<'_, Self>) -> Result;
 
@@ -265,7 +262,7 @@ impl<T: Operations> Vtable<T> {
         write_iter: Some(Self::write_iter),
         splice_read: Some(bindings::copy_splice_read),
         splice_write: Some(bindings::iter_file_splice_write),
-        get_unmapped_area: Some(Self::get_unmapped_area),
+        get_unmapped_area: Some(ffi::shmdev_get_unmapped_area),
         mmap: Some(Self::mmap),
         // `msync` fails on a mapping of a file without it.
         fsync: Some(bindings::noop_fsync),
@@ -386,22 +383,6 @@ impl<T: Operations> Vtable<T> {
             // CAST: An errno is small.
             Err(error) => error.to_errno() as isize,
         }
-    }
-
-    /// # Safety
-    ///
-    /// `file` must be open.
-    unsafe extern "C" fn get_unmapped_area(
-        file: *mut bindings::file,
-        address: c_ulong,
-        len: c_ulong,
-        page_offset: c_ulong,
-        flags: c_ulong,
-    ) -> c_ulong {
-        // SAFETY: The file is open.
-        let large = unsafe { operations_of::<T>(file) }.has_large_pages();
-        // SAFETY: The arguments are those of this call.
-        unsafe { ffi::shmdev_get_unmapped_area(file, address, len, page_offset, flags, large) }
     }
 
     /// # Safety

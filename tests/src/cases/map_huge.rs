@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::map_modes::touch;
 use super::{EndOf, PRIVATE, READ, SHARED, WRITE, faults};
 use crate::harness::tests;
+use crate::sys::mode::modes;
 use crate::sys::segments::remove;
 use crate::sys::tracing::page_faults;
 use crate::sys::{Gate, Handle, MAP_HUGE, MAP_PFN, PAGE, Process, Region, THIS, signal};
@@ -84,26 +85,34 @@ fn first_place(room: &Region) -> usize {
 }
 
 fn a_large_mapping_begins_where_its_offset_does() {
-    let (handle, _) = frames(4 * LARGE);
-    for offset in [
-        0,
-        PAGE,
-        3 * PAGE,
-        LARGE - PAGE,
-        LARGE,
-        LARGE + 5 * PAGE,
-        2 * LARGE,
-    ] {
-        // So that it holds all that one entry maps.
-        for len in [2 * LARGE, 2 * LARGE - PAGE] {
-            if (offset + len) / LARGE > offset.div_ceil(LARGE) {
-                let window = handle.window(offset, len);
-                assert_eq!(window.at(0).get() % LARGE, offset % LARGE, "{offset} {len}");
+    // However it is mapped: a large entry fits it, or it takes no more page tables than it needs.
+    for mode in modes() {
+        let handle = Handle::mapped_as(mode.flag, "", 4 * LARGE);
+        for offset in [
+            0,
+            PAGE,
+            3 * PAGE,
+            LARGE - PAGE,
+            LARGE,
+            LARGE + 5 * PAGE,
+            2 * LARGE,
+        ] {
+            // So that it holds all that one entry maps.
+            for len in [2 * LARGE, 2 * LARGE - PAGE] {
+                if (offset + len) / LARGE > offset.div_ceil(LARGE) {
+                    let window = handle.window(offset, len);
+                    let name = mode.name;
+                    assert_eq!(
+                        window.at(0).get() % LARGE,
+                        offset % LARGE,
+                        "{name} {offset} {len}"
+                    );
+                }
             }
         }
     }
-    // One for which no handle is attached yet is the default segment's, whatever that is.
-    drop(Handle::rw().whole());
+    // One for which no handle is attached yet is the default segment's.
+    assert_eq!(Handle::rw().whole().at(0).get() % LARGE, 0);
 }
 
 fn a_small_mapping_lies_anywhere() {
