@@ -18,8 +18,12 @@ const fn pattern(text: &'static str, meaning: &'static str) -> Pattern {
     Pattern { text, meaning }
 }
 
+/// What a reader of the log says in place of records that it lost.
+pub const LOST: &str = "(the log was overwritten before it could be read)";
+
 /// Everything that counts as trouble. Specific lines come first: the first match names the trouble.
 pub const PATTERNS: &[Pattern] = &[
+    pattern(LOST, "what the kernel said is lost"),
     // The kernel stops or crashes.
     pattern("Kernel panic - not syncing", "the kernel panicked"),
     pattern("rust_kernel: panicked at", "Rust code in the kernel panicked"),

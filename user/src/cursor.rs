@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::error::AccessError;
 use crate::mapping::Mapping;
+use crate::segment::Segment;
 
 /// How many bytes [`BufRead::fill_buf`] shows at a time.
 const PEEK: usize = 1024;
@@ -78,7 +79,7 @@ impl<M: Borrow<Mapping>> Cursor<M> {
         self.position
     }
 
-    /// Length of the mapping in bytes. It does not follow the segment when that is resized.
+    /// Length of the mapping in bytes. It does not follow the segment when somebody resizes that.
     pub fn size(&self) -> usize {
         self.mapping().len()
     }
@@ -140,6 +141,34 @@ impl<M: Borrow<Mapping>> Cursor<M> {
     /// As [`Mapping::copy_within`].
     pub fn copy_within(&mut self, from: usize, to: usize, len: usize) -> Result<(), AccessError> {
         self.mapping().copy_within(from, to, len)
+    }
+}
+
+impl Cursor<Mapping> {
+    /// Resizes the segment, of which this has a mapping, to `size` bytes and maps it anew, for reading and
+    /// writing, as `mmap.resize` of Python does. The position stays, or becomes the end that there is now.
+    ///
+    /// ```no_run
+    /// # use shmdev::{Cursor, SegmentOptions};
+    /// let segment = SegmentOptions::new().create(true).size(4096).open("log")?;
+    /// let mut cursor = Cursor::new(segment.map()?);
+    /// cursor = cursor.resize(&segment, 8192)?;
+    /// assert_eq!(cursor.size(), 8192);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::resize`], such as `EBUSY` where the segment would lose pages and somebody else maps
+    /// it, and of [`Segment::map`]. The mapping is gone then.
+    pub fn resize(self, segment: &Segment, size: u64) -> io::Result<Self> {
+        let position = self.position;
+        // A segment loses pages only while nobody maps it.
+        drop(self);
+        segment.resize(size)?;
+        let mut cursor = Self::new(segment.map()?);
+        cursor.position = position.min(cursor.size());
+        Ok(cursor)
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
     /// Fail if something got worse by more than tests/bench/goals.toml allows, whether or not it meets its goal
-    #[arg(long, conflicts_with = "wall")]
+    #[arg(long, conflicts_with_all = ["wall", "quick"])]
     check: bool,
     /// Write what was measured to tests/bench/goals.toml and docs/performance.md
     #[arg(long, conflicts_with_all = ["wall", "quick", "check"])]
@@ -114,9 +114,9 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
     }
     let spec = args.kernel.spec(ctx)?;
     if spec != Spec::from_options(ctx, None, None, false)? {
-        if args.bless {
+        if args.bless || args.check {
             return Err(Failure::usage(format!(
-                "goals are about the default kernel: what {spec} costs is not written down"
+                "goals are about the default kernel: what {spec} costs is neither written down nor checked"
             )));
         }
         if !filtered.0.is_empty() {
@@ -170,12 +170,12 @@ fn check_usage(args: &Args, wanted: &Wanted) -> Result<()> {
     if let Some(dir) = &args.report {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    // As good as a trial: the file itself may have something in it that is worth keeping until there is something better.
-    let parent = args.json.as_deref().and_then(Path::parent);
-    match parent.filter(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
-        Some(dir) => Err(Failure::usage(format!("there is no directory {}", dir.display()))),
-        None => Ok(()),
+    // What it has in it may be worth keeping until there is something better.
+    if let Some(path) = &args.json {
+        let trial = fs::File::options().append(true).create(true).open(path);
+        trial.map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
     }
+    Ok(())
 }
 
 /// One that counts instructions, or two that do not.

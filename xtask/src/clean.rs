@@ -2,9 +2,9 @@
 //! `cargo xtask clean`: removes what was built from the workspace, logs, and whether KVM works; with `--cache` all that
 //! is kept in the cache. Removes nothing that is not ours, and nothing while another `cargo xtask` uses the cache.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs, io::ErrorKind, path::Path, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     cache::{self, Cache, Kind},
@@ -60,12 +60,23 @@ fn empty(cache: &Cache, kinds: &[Kind], programs: &Path) -> Result<()> {
         false => None,
     };
     dirs.push(programs.to_owned());
-    dirs.iter().try_for_each(|dir| cache::remove_tree(dir))
+    dirs.iter().try_for_each(|dir| remove(dir))
+}
+
+/// Removes a directory. Who is interrupted leaves it whole or under another name, which the next one removes too.
+fn remove(dir: &Path) -> Result<()> {
+    let aside = dir.with_extension("removed");
+    cache::remove_tree(&aside)?;
+    match fs::rename(dir, &aside) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot rename {}", dir.display())),
+        Ok(()) => cache::remove_tree(&aside),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::path::PathBuf;
 
     use super::*;
     use crate::{error, ui::Ui};
@@ -94,6 +105,25 @@ mod tests {
         assert!(cache.dir().join("diary").exists());
         // It is still a cache.
         cache.entry(&Ui::silent(), Kind::Root, "key", |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn what_was_removed_in_part_is_not_there_any_more() {
+        let (_dir, cache, _) = filled();
+        let (kind, aside) = (cache.dir().join("root"), cache.dir().join("root.removed"));
+        // Something that stops it, whatever this process may do.
+        fs::write(&aside, "").unwrap();
+        remove(&kind).unwrap_err();
+        assert!(kind.join("key").exists(), "nothing of it is gone");
+        fs::remove_file(&aside).unwrap();
+        // Another one was interrupted.
+        fs::create_dir_all(aside.join("key/usr")).unwrap();
+        remove(&kind).unwrap();
+        assert!(!kind.exists() && !aside.exists());
+        // And before that one could begin anew.
+        fs::create_dir_all(aside.join("key/usr")).unwrap();
+        remove(&kind).unwrap();
+        assert!(!aside.exists());
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn network(report: &mut Report) {
         );
     };
     let (verdict, how) = match std::env::var("http_proxy") {
-        Ok(proxy) if !proxy.is_empty() => ("ok", format!("{mirror}, through the proxy {proxy}, not tried")),
+        Ok(proxy) if !proxy.is_empty() => ("", format!("{mirror}, through the proxy {proxy}, not tried")),
         _ if reaches(&mirror) => ("ok", mirror),
         _ => (
             "no",

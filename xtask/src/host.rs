@@ -326,8 +326,9 @@ fn explain_user_namespace(user: &str, said: &str, read: &dyn Fn(&str) -> String)
     } else if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
         "allow them with `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`".to_owned()
     } else if !has_range("/etc/subuid") || !has_range("/etc/subgid") {
+        let (first, last) = free_range(&(read("/etc/subuid") + "\n" + &read("/etc/subgid")));
         format!(
-            "give {user} a range of ids with `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`"
+            "give {user} a range of ids with `sudo usermod --add-subuids {first}-{last} --add-subgids {first}-{last} {user}`"
         )
     } else {
         "it takes util-linux 2.38 or later and a kernel that allows user namespaces".to_owned()
@@ -335,6 +336,16 @@ fn explain_user_namespace(user: &str, said: &str, read: &dyn Fn(&str) -> String)
     format!(
         "an ordinary user needs a user namespace for the build root, and making one failed ({said}): {how}, or run this as root"
     )
+}
+
+/// 65,536 ids that lie beyond all ranges that are given away (`user:first:count`) and where these begin by custom.
+fn free_range(given: &str) -> (u64, u64) {
+    let end = |line: &str| {
+        let mut numbers = line.split(':').skip(1).map(str::parse::<u64>);
+        numbers.next()?.ok()?.checked_add(numbers.next()?.ok()?)
+    };
+    let first = given.lines().filter_map(end).max().unwrap_or(0).max(100_000);
+    (first, first.saturating_add(65_535))
 }
 
 #[cfg(test)]
@@ -391,6 +402,8 @@ mod tests {
             told.contains("--add-subuids 100000-165535") && told.contains(" eve`"),
             "{told}"
         );
+        let others = "ada:100000:65536\nbob:5:2\nnonsense\n\nbob:231072:65536";
+        assert_eq!(free_range(others), (296_608, 362_143));
     }
 
     #[test]

@@ -229,6 +229,14 @@ impl<'a> Job<'a> {
 
     fn new(ctx: &'a Ctx, root: &'a Root, kernel: &'a Kernel, kind: Kind) -> Result<Self> {
         let source = ctx.workspace.join("kmod");
+        // kbuild refuses to build elsewhere what was built here.
+        if source.join("modules.order").exists() {
+            return Err(Failure::usage(format!(
+                "{} holds what `make -C kmod` built there by hand: remove that with `git clean -fX kmod` (with MO=DIR, make \
+                 builds it elsewhere)",
+                source.display()
+            )));
+        }
         let place = Key::new().with(source.as_os_str().as_encoded_bytes());
         let (out, lock) = ctx
             .cache

@@ -153,6 +153,7 @@ mod tests {
             "xtask bench --wall --bless",
             "xtask bench --quick --bless",
             "xtask bench --check --bless",
+            "xtask bench --check --quick",
             "xtask bench --accel kvm",
             "xtask bench --kernel 7.3 --kernel-dir /x",
         ] {
@@ -161,7 +162,7 @@ mod tests {
         for line in [
             "xtask qemu-test --list --host-only",
             "xtask vm -q --param default_size=1M -- true",
-            "xtask bench --json f --report d --check --quick attach",
+            "xtask bench --json f --report d --check attach",
             "xtask bench --wall --accel kvm --kernel 7.2",
         ] {
             assert!(parse(line).is_ok(), "{line}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shmdev::{
     BeginErrorKind, Cursor, Deadline, EndErrorKind, MapErrorKind, OpenErrorKind, OpenOptions, Segment,
-    TransferErrorKind,
+    SegmentOptions, TransferErrorKind,
 };
 
 use crate::harness::tests;
@@ -24,6 +24,7 @@ tests![
     errors_say_which_operation_failed_and_keep_the_errno,
     a_change_is_waited_for,
     a_cursor_does_what_a_file_does,
+    a_cursor_resizes_its_segment,
     segments_count_their_mappings,
     threads_with_segments_of_their_own_count_together,
 ];
@@ -204,6 +205,23 @@ fn a_cursor_does_what_a_file_does() {
     let mut byte = [0];
     open().read_exact_at(&mut byte, SIZE as u64 - 1).unwrap();
     assert_eq!(byte, [7], "what the cursor wrote is in the segment");
+}
+
+fn a_cursor_resizes_its_segment() {
+    let segment = SegmentOptions::new().size(PAGE as u64).anonymous().unwrap();
+    let mut cursor = Cursor::new(segment.map().unwrap());
+    cursor.seek(SeekFrom::End(0)).unwrap();
+    cursor = cursor.resize(&segment, 3 * PAGE as u64).unwrap();
+    assert_eq!((cursor.tell(), cursor.size()), (PAGE, 3 * PAGE));
+    cursor.write_byte(7).unwrap();
+    cursor.seek(SeekFrom::End(0)).unwrap();
+    // Its own mapping is no obstacle to losing pages, and another's is.
+    cursor = cursor.resize(&segment, PAGE as u64 + 5).unwrap();
+    assert_eq!((cursor.tell(), cursor.size()), (PAGE + 5, PAGE + 5));
+    assert_eq!(cursor.mapping().get::<u8>(PAGE).unwrap(), 7);
+    let _other = segment.map().unwrap();
+    let error = cursor.resize(&segment, 1).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
 }
 
 fn segments_count_their_mappings() {

@@ -31,7 +31,7 @@ impl Reader {
     }
 
     /// The messages since the last call. Records that were overwritten before they could be read are lost, and said
-    /// to be.
+    /// to be, which is trouble.
     pub(crate) fn news(&mut self) -> std::io::Result<Vec<String>> {
         let mut messages = Vec::new();
         let mut buffer = [0; 8192];
@@ -46,7 +46,7 @@ impl Reader {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(messages),
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
-                    messages.push("(the log was overwritten before it could be read)".into());
+                    messages.push(trouble::LOST.into());
                 }
                 Err(error) => return Err(error),
             }
@@ -115,5 +115,6 @@ mod tests {
         assert!(text.starts_with("trouble in the kernel log: KASAN found a bad memory access\n"));
         assert!(!text.contains("one") && text.contains("two") && text.contains("after"));
         assert_eq!(trouble(&lines[..3]), None);
+        assert!(trouble(&[trouble::LOST.into()]).is_some());
     }
 }

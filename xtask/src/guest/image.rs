@@ -249,14 +249,14 @@ fn run_script(kernel: &str) -> String {
         r#"#!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Starts the guest: a shell on this terminal, with the module loaded. `run.sh tests` runs the tests that need no
-# other root file system than the image. Further arguments go to QEMU. Ctrl-A x ends QEMU.
+# other root file system than the image. Further arguments go to QEMU. Ctrl-A x ends QEMU. KVM is used where it seems to
+# work; where it does not after all, say ACCEL=tcg.
 # QEMU before 8.1 crashes Linux guests now and then: take a newer one.
 dir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd) || exit
 what=shell
 case ${{1-}} in shell | tests) what=$1 && shift ;; esac
-accel=tcg
-grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ] && accel=kvm
-exec qemu-system-x86_64 {board} -accel "$accel" -nographic \
+kvm=$(grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ] && echo kvm)
+exec qemu-system-x86_64 {board} -accel "${{ACCEL:-${{kvm:-tcg}}}}" -nographic \
     -kernel "$dir/kernel" -initrd "$dir/image" \
     -append "console=ttyS0 quiet panic=-1 oops=panic shmdev.standalone=$what shmdev.kernel={kernel}" "$@"
 "#,

@@ -91,6 +91,15 @@ impl Summary {
         text
     }
 
+    /// Whether all went well, and no test was run.
+    pub fn ran_nothing(&self) -> bool {
+        self.code() == 0
+            && self.parts.iter().all(|(_, verdict)| {
+                let counts = counted(verdict);
+                counts.passed + counts.ignored == 0
+            })
+    }
+
     /// 1 when something is known to be broken, else 69 when something is not known.
     pub fn code(&self) -> u8 {
         let any = |is: fn(&Verdict) -> bool| self.parts.iter().any(|(_, verdict)| is(verdict));

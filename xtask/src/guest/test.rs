@@ -34,6 +34,7 @@ use super::{
 use crate::{
     cache::Log,
     ctx::Ctx,
+    error::Failure,
     guest_bins::{self, Purpose},
     kernel::Spec,
     run as programs,
@@ -162,7 +163,13 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
         let parts = host.take().into_iter().chain(guests);
         abreast::run(parts.collect(), || Standard, &mut summary);
     }
-    Ok(summary.print())
+    let code = summary.print();
+    match filter.filter(|_| summary.ran_nothing()) {
+        Some(filter) => Err(Failure::usage(format!(
+            "no test has {filter:?} in its name; `cargo xtask qemu-test --list` shows them"
+        ))),
+        None => Ok(code),
+    }
 }
 
 /// The host's unit tests.

@@ -99,8 +99,8 @@ impl<'a> Archive<'a> {
         Ok(archive)
     }
 
-    /// The newest kernel of `series` that is there as a whole; of the newest series there is, with a warning, if the
-    /// named one has left the archive.
+    /// The newest kernel of `series` that is there as a whole; of the newest series there is, if the named one has left
+    /// the archive.
     pub fn choose(&self, recipe: &Recipe, series: &str) -> Result<Choice> {
         if let Some(choice) = self.newest(series, &recipe.kernels.flavour)? {
             return Ok(choice);
@@ -116,10 +116,6 @@ impl<'a> Archive<'a> {
         others.sort_by_key(|other| std::cmp::Reverse(number(other)));
         for other in &others {
             if let Some(choice) = self.newest(other, &recipe.kernels.flavour)? {
-                self.ctx.ui.warn(&format!(
-                    "kernel {series} has left the archive: {} is taken instead (qemu/debian.toml names the series)",
-                    choice.release
-                ));
                 return Ok(choice);
             }
         }

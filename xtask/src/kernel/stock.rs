@@ -64,6 +64,12 @@ const STEPS: u64 = 230;
 pub fn ensure(ctx: &Ctx, root: &Root, series: &str) -> Result<Kernel> {
     let recipe = Recipe::load(&ctx.workspace)?;
     let packages = Packages::of_series(ctx, &recipe, Some(root), series)?;
+    if packages.choice.series != series {
+        ctx.ui.warn(&format!(
+            "kernel {series} had left the archive: {} is taken instead (qemu/debian.toml names the series)",
+            packages.choice.release
+        ));
+    }
     make(ctx, root, &recipe, &packages)
 }
 
