@@ -35,7 +35,7 @@ impl Event {
     }
 }
 
-/// A trace buffer that sees the device's events and no others. Gone when dropped.
+/// A trace buffer that sees some events and no others. Gone when dropped.
 pub(crate) struct Trace {
     folder: PathBuf,
     /// The folder of what it sees.
@@ -43,6 +43,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
+    /// The device's.
     pub(crate) fn new() -> Trace {
         Trace::of("events/shmdev", "")
     }
