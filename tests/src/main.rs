@@ -37,8 +37,8 @@ fn main() -> ExitCode {
         Command::List => {
             let names: Vec<_> = tests
                 .iter()
+                .filter(|test| args.chooses(&test.name(), test.slow))
                 .map(|test| test.name())
-                .filter(|name| args.chooses(name))
                 .collect();
             names.iter().for_each(|name| println!("{name}: test"));
             println!("\n{} tests, 0 benchmarks", names.len());

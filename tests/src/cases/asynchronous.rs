@@ -20,14 +20,14 @@ use crate::sys::segments::remove;
 use crate::sys::{Gate, Process};
 
 tests![
-    records_pass_between_those_who_sleep_and_those_who_do_not within 120,
-    who_awaits_is_woken_for_certain,
+    #[slow] records_pass_between_those_who_sleep_and_those_who_do_not within 120,
+    #[slow] who_awaits_is_woken_for_certain,
     several_receivers_await_at_once_and_none_starves within 120,
     several_receivers_await_in_one_process,
     a_change_is_seen_for_each_write,
-    who_gives_up_takes_no_record_along within 120,
-    who_is_dropped_once_woken_keeps_no_record_from_others,
-    the_receiver_goes_on_with_the_next_sender within 120,
+    #[slow] who_gives_up_takes_no_record_along within 120,
+    #[slow] who_is_dropped_once_woken_keeps_no_record_from_others,
+    #[slow] the_receiver_goes_on_with_the_next_sender within 120,
     the_example_tells_records_and_changes needs [SelectExample],
 ];
 

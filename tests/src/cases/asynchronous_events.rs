@@ -16,12 +16,12 @@ use crate::sys::process::{kill_myself, until};
 use crate::sys::{EVENTFDS_MAX, Errno, Process};
 
 tests![
-    one_that_is_reset_by_hand_ends_all_waits,
-    one_that_resets_itself_ends_one_wait,
-    permits_go_to_as_many_as_were_given,
-    two_processes_signal_each_other within 120,
-    who_gives_up_takes_nothing_along within 120,
-    who_is_dropped_once_woken_keeps_nothing_from_others,
+    #[slow] one_that_is_reset_by_hand_ends_all_waits,
+    #[slow] one_that_resets_itself_ends_one_wait,
+    #[slow] permits_go_to_as_many_as_were_given,
+    #[slow] two_processes_signal_each_other within 120,
+    #[slow] who_gives_up_takes_nothing_along within 120,
+    #[slow] who_is_dropped_once_woken_keeps_nothing_from_others,
     several_wait_on_one_object_of_one_process,
     one_who_died_before_he_woke_others_is_replaced,
     an_eventfd_is_handed_back_with_its_future,

@@ -14,7 +14,7 @@ use crate::sys::process::until;
 use crate::sys::{PAGE, Process, Region};
 
 tests![
-    four_processes_pass_together_again_and_again within 120,
+    #[slow] four_processes_pass_together_again_and_again within 120,
     who_gives_up_has_not_come,
     one_who_died_while_he_waited_had_come,
     alone_nobody_waits,

@@ -12,8 +12,8 @@ use crate::sys::segments::remove;
 use crate::sys::{Handle, by_name, usage};
 
 tests![
-    the_example_in_c_is_compiled_without_a_warning_and_works needs [CCompiler] within 120,
-    the_mutex_in_c_excludes_and_tells_that_its_owner_was_killed needs [CCompiler] within 120,
+    #[slow] the_example_in_c_is_compiled_without_a_warning_and_works needs [CCompiler] within 120,
+    #[slow] the_mutex_in_c_excludes_and_tells_that_its_owner_was_killed needs [CCompiler] within 120,
 ];
 
 /// The sources, where the Makefile expects them of one another.

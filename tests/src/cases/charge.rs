@@ -19,11 +19,11 @@ tests![
     a_cgroup_that_is_full_is_enomem_and_kills_nobody needs [MemoryCgroup],
     growth_in_a_full_cgroup_is_enomem_and_changes_nothing needs [MemoryCgroup],
     any_limit_is_enomem_or_success_and_kills_nobody needs [MemoryCgroup] within 120,
-    small_segments_fill_a_cgroup_and_kill_nobody needs [MemoryCgroup] within 120,
-    many_ranges_fill_a_cgroup_and_kill_nobody needs [MemoryCgroup] within 120,
+    #[slow] small_segments_fill_a_cgroup_and_kill_nobody needs [MemoryCgroup] within 120,
+    #[slow] many_ranges_fill_a_cgroup_and_kill_nobody needs [MemoryCgroup] within 120,
     a_machine_that_is_too_small_is_enomem,
     a_default_segment_that_does_not_fit_is_enomem needs [MemoryCgroup, IpcNamespace],
-    a_creator_that_is_killed_leaves_nothing within 120,
+    #[slow] a_creator_that_is_killed_leaves_nothing within 120,
 ];
 
 const MIB: u64 = 1 << 20;

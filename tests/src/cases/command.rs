@@ -16,17 +16,17 @@ use crate::sys::{ACCESS_WRITE, Errno, Handle, PAGE, THIS, by_id, by_name, file, 
 
 tests![
     create_makes_a_segment_and_rm_removes_it needs [ShmdevCommand],
-    what_is_refused_is_said_with_its_errno needs [ShmdevCommand],
+    #[slow] what_is_refused_is_said_with_its_errno needs [ShmdevCommand],
     rm_of_several_removes_what_it_can needs [ShmdevCommand],
     rm_of_all_mine_leaves_those_of_others needs [ShmdevCommand],
     set_and_resize_change_what_they_say needs [ShmdevCommand],
-    bytes_go_in_and_out_through_pipes needs [ShmdevCommand],
+    #[slow] bytes_go_in_and_out_through_pipes needs [ShmdevCommand],
     wait_change_tells_the_generation needs [ShmdevCommand],
     ls_and_stat_show_what_is_there needs [ShmdevCommand],
     watch_tells_of_changes_and_ends_with_its_reader needs [ShmdevCommand],
-    json_is_json needs [ShmdevCommand, Python] within 120,
+    #[slow] json_is_json needs [ShmdevCommand, Python] within 120,
     a_closed_pipe_ends_it_without_a_word needs [ShmdevCommand],
-    a_full_disk_is_told_as_any_other_error needs [ShmdevCommand],
+    #[slow] a_full_disk_is_told_as_any_other_error needs [ShmdevCommand],
 ];
 
 pub(super) fn shmdev(arguments: &str) -> Command {

@@ -14,13 +14,13 @@ use crate::sys::segments::remove;
 use crate::sys::{ACCESS_READ, ACCESS_WRITE, Errno, Handle, STATUS_OWNER_DIED, THIS, signal, usage};
 
 tests![
-    lock_ends_as_its_command_does needs [ShmdevCommand],
-    lock_excludes_and_shares needs [ShmdevCommand],
-    the_right_to_what_it_locks_for_is_enough needs [ShmdevCommand],
-    a_command_killed_under_lock_leaves_a_mark_and_the_next_is_told needs [ShmdevCommand],
-    signals_are_passed_on_from_the_command_s_very_start needs [ShmdevCommand],
-    the_range_is_held_until_the_command_ends_whatever_signal_comes needs [ShmdevCommand],
-    the_command_starts_with_the_signals_as_they_were needs [ShmdevCommand],
+    #[slow] lock_ends_as_its_command_does needs [ShmdevCommand],
+    #[slow] lock_excludes_and_shares needs [ShmdevCommand],
+    #[slow] the_right_to_what_it_locks_for_is_enough needs [ShmdevCommand],
+    #[slow] a_command_killed_under_lock_leaves_a_mark_and_the_next_is_told needs [ShmdevCommand],
+    #[slow] signals_are_passed_on_from_the_command_s_very_start needs [ShmdevCommand],
+    #[slow] the_range_is_held_until_the_command_ends_whatever_signal_comes needs [ShmdevCommand],
+    #[slow] the_command_starts_with_the_signals_as_they_were needs [ShmdevCommand],
     create_with_a_command_lives_as_long_as_it needs [ShmdevCommand],
 ];
 

@@ -12,17 +12,17 @@ use crate::sys::segments::remove;
 use crate::sys::{Handle, file};
 
 tests![
-    lines_go_from_a_sender_to_a_receiver needs [ShmdevCommand],
-    records_of_any_bytes_come_out_as_they_went_in needs [ShmdevCommand],
-    several_senders_reach_several_receivers needs [ShmdevCommand],
-    a_killed_receiver_leaves_the_rest_to_the_next needs [ShmdevCommand],
-    who_waits_ends_with_its_deadline needs [ShmdevCommand],
+    #[slow] lines_go_from_a_sender_to_a_receiver needs [ShmdevCommand],
+    #[slow] records_of_any_bytes_come_out_as_they_went_in needs [ShmdevCommand],
+    #[slow] several_senders_reach_several_receivers needs [ShmdevCommand],
+    #[slow] a_killed_receiver_leaves_the_rest_to_the_next needs [ShmdevCommand],
+    #[slow] who_waits_ends_with_its_deadline needs [ShmdevCommand],
     a_role_that_somebody_has_is_refused needs [ShmdevCommand],
-    options_that_do_not_match_are_told needs [ShmdevCommand],
+    #[slow] options_that_do_not_match_are_told needs [ShmdevCommand],
     a_record_that_is_too_long_is_told_and_the_others_are_sent needs [ShmdevCommand],
     a_record_that_could_not_be_printed_stays needs [ShmdevCommand],
-    what_is_overwritten_is_counted needs [ShmdevCommand],
-    ring_tells_what_became_of_records needs [ShmdevCommand],
+    #[slow] what_is_overwritten_is_counted needs [ShmdevCommand],
+    #[slow] ring_tells_what_became_of_records needs [ShmdevCommand],
 ];
 
 fn fed(arguments: &str, input: &[u8]) -> Output {

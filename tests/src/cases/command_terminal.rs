@@ -11,10 +11,10 @@ use crate::sys::terminal::Terminal;
 use crate::sys::{ACCESS_WRITE, Errno, Handle, PAGE, by_name, signal};
 
 tests![
-    watch_shows_who_creates_maps_and_locks needs [ShmdevCommand],
+    #[slow] watch_shows_who_creates_maps_and_locks needs [ShmdevCommand],
     watch_follows_the_size_of_its_terminal needs [ShmdevCommand],
-    watch_gives_the_terminal_back_however_it_ends needs [ShmdevCommand],
-    rm_asks_before_it_removes_what_somebody_uses needs [ShmdevCommand],
+    #[slow] watch_gives_the_terminal_back_however_it_ends needs [ShmdevCommand],
+    #[slow] rm_asks_before_it_removes_what_somebody_uses needs [ShmdevCommand],
     ctrl_c_reaches_a_command_under_lock_once needs [ShmdevCommand],
 ];
 

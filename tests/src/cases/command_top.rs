@@ -22,12 +22,12 @@ use crate::sys::{
 tests![
     a_waiter_for_a_range_is_shown_with_who_holds_it needs [ShmdevCommand, Debugfs],
     who_waits_behind_another_is_shown_so needs [ShmdevCommand, Debugfs],
-    a_waiter_for_a_lock_word_is_shown_with_the_processes_of_its_token needs [ShmdevCommand, Debugfs],
+    #[slow] a_waiter_for_a_lock_word_is_shown_with_the_processes_of_its_token needs [ShmdevCommand, Debugfs],
     a_word_whose_owner_died_or_that_is_free_says_so needs [ShmdevCommand, Debugfs],
     waiters_of_other_namespaces_are_shown_without_their_words needs [ShmdevCommand, Debugfs, IpcNamespace],
     top_at_a_terminal_is_drawn_again_and_leaves_on_q needs [ShmdevCommand, Debugfs],
-    top_as_json_is_json needs [ShmdevCommand, Debugfs, Python] within 120,
-    top_is_for_root_and_says_so needs [ShmdevCommand, Debugfs],
+    #[slow] top_as_json_is_json needs [ShmdevCommand, Debugfs, Python] within 120,
+    #[slow] top_is_for_root_and_says_so needs [ShmdevCommand, Debugfs],
 ];
 
 /// The rows as words, without the headings; how long is not compared.

@@ -17,11 +17,11 @@ tests![
     wait_ends_when_the_word_is_another_and_prints_it needs [ShmdevCommand],
     wait_until_a_value_sleeps_through_all_others needs [ShmdevCommand],
     what_is_so_already_is_not_waited_for needs [ShmdevCommand],
-    wait_that_is_too_late_says_what_the_word_is needs [ShmdevCommand],
+    #[slow] wait_that_is_too_late_says_what_the_word_is needs [ShmdevCommand],
     wake_wakes_as_many_as_it_is_asked_and_prints_how_many needs [ShmdevCommand],
     set_stores_before_it_wakes needs [ShmdevCommand],
     wait_reads_the_word_of_a_mapping_and_not_the_file needs [ShmdevCommand],
-    words_that_are_none_are_refused needs [ShmdevCommand],
+    #[slow] words_that_are_none_are_refused needs [ShmdevCommand],
     the_default_segment_and_numbers_will_do needs [ShmdevCommand],
 ];
 

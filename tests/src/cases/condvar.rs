@@ -13,12 +13,12 @@ use crate::sys::process::{park, until};
 use crate::sys::{Gate, Process};
 
 tests![
-    two_processes_take_turns within 120,
+    #[slow] two_processes_take_turns within 120,
     what_is_put_is_taken_by_one_each within 120,
-    all_are_notified_and_get_the_mutex_one_by_one,
+    #[slow] all_are_notified_and_get_the_mutex_one_by_one,
     all_are_notified_while_somebody_has_the_mutex,
     a_deadline_ends_a_wait_and_the_mutex_is_had_again,
-    a_waiter_who_is_killed_takes_no_notification_with_him within 120,
+    #[slow] a_waiter_who_is_killed_takes_no_notification_with_him within 120,
     the_death_of_one_who_has_the_mutex_is_told,
     a_second_mutex_is_refused,
     what_the_guard_changed_is_seen_while_it_waits,

@@ -8,9 +8,9 @@ use crate::harness::tests;
 use crate::sys::{ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, Gate, Handle, Process, SIZE};
 
 tests![
-    two_processes_count_ten_thousand_rounds within 180,
+    #[slow] two_processes_count_ten_thousand_rounds within 180,
     many_processes_count_in_one_range within 180,
-    readers_never_see_a_write_in_its_middle within 180,
+    #[slow] readers_never_see_a_write_in_its_middle within 180,
     every_count_is_a_generation,
 ];
 

@@ -26,6 +26,7 @@ tests![
     one_whose_descriptor_is_in_an_unread_queue_counts,
     a_mapping_that_lives_on_does_not_hold_ranges,
     the_ranges_of_a_living_sharer_stay,
+    #[slow]
     sixty_deaths_leave_nothing_held,
 ];
 

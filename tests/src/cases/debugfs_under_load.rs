@@ -17,8 +17,8 @@ tests![
     many_segments_are_read_in_small_pieces needs [Debugfs],
     many_ranges_are_read_whole needs [Debugfs],
     reading_races_with_everything needs [Debugfs] within 120,
-    unloading_while_a_file_is_open_is_refused_and_safe needs [Debugfs, ModuleFile],
-    the_folder_goes_with_the_module needs [Debugfs, ModuleFile],
+    #[slow] unloading_while_a_file_is_open_is_refused_and_safe needs [Debugfs, ModuleFile],
+    #[slow] the_folder_goes_with_the_module needs [Debugfs, ModuleFile],
 ];
 
 fn many_segments_are_read_in_small_pieces() {

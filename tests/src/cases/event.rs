@@ -15,8 +15,8 @@ use crate::sys::process::until;
 tests![
     one_that_is_reset_by_hand_ends_all_waits,
     one_that_resets_itself_ends_one_wait,
-    one_who_is_killed_takes_no_wake_up_with_him within 120,
-    two_processes_signal_each_other within 120,
+    #[slow] one_who_is_killed_takes_no_wake_up_with_him within 120,
+    #[slow] two_processes_signal_each_other within 120,
     deadlines_past_and_now,
 ];
 

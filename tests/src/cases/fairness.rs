@@ -19,6 +19,7 @@ tests![
     readers_behind_a_writer_enter_together,
     a_request_passes_waiters_it_does_not_conflict_with,
     a_waiter_blocks_only_what_overlaps_it,
+    #[slow]
     a_request_that_gives_up_lets_those_behind_it_go,
     a_killed_waiter_lets_those_behind_it_go,
     the_end_of_one_range_serves_all_that_became_free,

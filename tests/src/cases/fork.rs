@@ -16,7 +16,7 @@ tests![
     a_killed_process_gives_its_mappings_back,
     exec_drops_mappings,
     a_child_that_is_told_not_to_has_no_mapping,
-    a_hundred_children_are_counted,
+    #[slow] a_hundred_children_are_counted,
     fork_of_split_mappings_counts_each_part,
     fork_that_fails_changes_no_count needs [PidsCgroup],
     a_passed_descriptor_maps_the_same_bytes,

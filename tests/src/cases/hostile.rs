@@ -34,7 +34,7 @@ tests![
     a_locked_future_maps_as_usual,
     a_dump_of_core_leaves_the_mapping_out,
     closing_in_one_thread_while_another_uses_it_is_safe,
-    mapping_and_unmapping_race_with_the_end_of_the_handle,
+    #[slow] mapping_and_unmapping_race_with_the_end_of_the_handle,
 ];
 
 /// A mapping with known bytes, and a way to see that they have not changed.

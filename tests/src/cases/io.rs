@@ -20,7 +20,7 @@ tests![
     a_vector_across_the_end_is_short,
     a_write_of_nothing_is_nothing_anywhere,
     append_is_enospc,
-    the_unaligned_end_is_the_end needs [ModuleFile],
+    #[slow] the_unaligned_end_is_the_end needs [ModuleFile],
     a_handle_that_is_not_open_for_it_is_ebadf,
     a_buffer_that_is_not_there_is_efault,
     a_buffer_that_ends_early_is_short,

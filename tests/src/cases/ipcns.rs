@@ -21,7 +21,7 @@ tests![
     each_has_a_default_segment_of_its_own needs [IpcNamespace],
     a_handle_belongs_where_it_was_opened needs [IpcNamespace],
     a_default_segment_over_the_limit_is_enospc needs [IpcNamespace],
-    first_users_at_the_limit_share_one_default_segment needs [IpcNamespace],
+    #[slow] first_users_at_the_limit_share_one_default_segment needs [IpcNamespace],
     the_default_segment_of_a_namespace_counts needs [IpcNamespace],
     the_command_shows_it_where_nobody_has_needed_it_yet needs [IpcNamespace, ShmdevCommand],
     it_counts_for_who_opened_the_handle_that_needs_it needs [IpcNamespace],

@@ -27,10 +27,10 @@ tests![
     a_mapping_lives_on_when_the_namespace_goes needs [IpcNamespace],
     attaching_when_the_namespace_has_gone_is_enxio needs [IpcNamespace],
     what_is_left_of_a_namespace_is_seen_through_its_handles needs [IpcNamespace],
-    many_namespaces_come_and_go needs [IpcNamespace] within 120,
-    creation_races_with_the_end_of_the_namespace needs [IpcNamespace] within 120,
-    unloading_while_a_namespace_has_segments_is_safe needs [IpcNamespace, ModuleFile],
-    unloading_races_with_the_end_of_a_namespace needs [IpcNamespace, ModuleFile],
+    #[slow] many_namespaces_come_and_go needs [IpcNamespace] within 120,
+    #[slow] creation_races_with_the_end_of_the_namespace needs [IpcNamespace] within 120,
+    #[slow] unloading_while_a_namespace_has_segments_is_safe needs [IpcNamespace, ModuleFile],
+    #[slow] unloading_races_with_the_end_of_a_namespace needs [IpcNamespace, ModuleFile],
 ];
 
 /// Gives a namespace that is kept, with one segment of two pages, the time in which one that nobody keeps goes.

@@ -29,8 +29,8 @@ tests![
     auto_remove_that_was_removed_goes_on_until_the_last_handle,
     a_segment_in_the_queue_of_a_socket_lives,
     marks_outlive_the_writer_and_not_the_segment,
-    unloading_takes_all_segments_with_it needs [ModuleFile],
-    memory_of_removed_segments_is_given_back,
+    #[slow] unloading_takes_all_segments_with_it needs [ModuleFile],
+    #[slow] memory_of_removed_segments_is_given_back,
 ];
 
 fn auto_removed(text: &str, size: u64) -> Handle {

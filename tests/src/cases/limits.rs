@@ -10,10 +10,10 @@ use crate::sys::{ACCESS_READ, ACCESS_WRITE, DEADLINE_NEVER, DEADLINE_NOW, Errno,
 
 tests![
     one_range_too_many_is_enolck,
-    max_ranges_is_a_parameter needs [ModuleFile],
+    #[slow] max_ranges_is_a_parameter needs [ModuleFile],
     waiting_ranges_count_for_enolck,
     many_ranges_end_in_any_order,
-    the_segment_has_a_limit_of_all_its_ranges within 120,
+    #[slow] the_segment_has_a_limit_of_all_its_ranges within 120,
 ];
 
 fn one_range_too_many_is_enolck() {

@@ -8,8 +8,8 @@ use crate::sys::module::Reloaded;
 use crate::sys::{ACCESS_WRITE, Addr, Handle, IOC_INFO, IOC_STAT, IOC_SYNC, PAGE, Region, SIZE, SyncRange};
 
 tests![
-    a_noisy_user_adds_nothing_to_the_log,
-    loading_and_unloading_say_so needs [ModuleFile],
+    #[slow] a_noisy_user_adds_nothing_to_the_log,
+    #[slow] loading_and_unloading_say_so needs [ModuleFile],
 ];
 
 fn a_noisy_user_adds_nothing_to_the_log() {

@@ -26,6 +26,7 @@ tests![
     a_debugger_writes_to_the_copy_alone,
     calls_write_to_the_copy_alone,
     each_page_of_a_large_copy_is_its_own,
+    #[slow]
     copies_of_many_processes_are_apart,
 ];
 

@@ -16,12 +16,12 @@ use crate::sys::{
 };
 
 tests![
-    a_touch_makes_entries_for_its_neighbours needs [Tracepoints],
+    #[slow] a_touch_makes_entries_for_its_neighbours needs [Tracepoints],
     a_touch_stays_inside_the_mapping,
     touching_backwards_takes_no_more_faults needs [Tracepoints],
     what_is_mapped_counts_for_the_resident_size,
     entries_go_and_come_back,
-    populating_makes_all_entries needs [Tracepoints],
+    #[slow] populating_makes_all_entries needs [Tracepoints],
     locking_does_no_harm,
     no_advice_changes_bytes,
     pages_stay_on_their_node needs [Nodes],
@@ -30,10 +30,10 @@ tests![
     a_segment_grows_under_its_mappings,
     a_read_only_mapping_stays_so,
     protection_comes_and_goes,
-    what_was_is_never_seen_again within 120,
+    #[slow] what_was_is_never_seen_again within 120,
     touching_races_with_forgetting_and_protecting within 120,
-    whole_page_tables_go_while_they_are_touched within 120,
-    one_page_is_touched_by_all_at_once,
+    #[slow] whole_page_tables_go_while_they_are_touched within 120,
+    #[slow] one_page_is_touched_by_all_at_once,
     a_mapping_that_is_cut_up_keeps_its_bytes,
     the_runs_own_default_copies_as_documented,
 ];

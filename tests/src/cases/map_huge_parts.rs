@@ -12,7 +12,7 @@ use crate::harness::tests;
 use crate::sys::{Addr, Errno, Gate, Handle, PAGE, Process, Region, hostile};
 
 tests![
-    half_of_an_entry_can_be_unmapped,
+    #[slow] half_of_an_entry_can_be_unmapped,
     an_entry_does_not_reach_past_what_was_unmapped,
     a_page_in_the_middle_can_be_unmapped,
     an_entry_can_be_unmapped_page_by_page,
@@ -20,7 +20,7 @@ tests![
     all_of_it_can_be_protected_and_opened_again,
     a_part_can_be_made_inaccessible,
     what_moves_keeps_its_bytes,
-    a_part_that_moves_keeps_its_bytes,
+    #[slow] a_part_that_moves_keeps_its_bytes,
     what_shrinks_ends_there,
     it_cannot_grow_or_be_duplicated,
     a_child_shares_its_parents_entries,

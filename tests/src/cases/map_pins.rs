@@ -26,7 +26,7 @@ tests![
     what_is_pinned_is_nobody_elses,
     shrinking_and_growing_leave_what_is_pinned_alone,
     a_child_and_its_parent_share_what_is_pinned,
-    pinned_memory_is_given_back within 120,
+    #[slow] pinned_memory_is_given_back within 120,
     a_page_in_a_pipe_outlives_the_segment,
     another_process_reads_and_writes_the_pages,
 ];

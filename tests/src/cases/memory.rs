@@ -12,14 +12,14 @@ use crate::sys::module::{self, Reloaded};
 use crate::sys::{ACCESS_WRITE, Errno, Handle, MAP_FAULT, MAP_HUGE, MAP_PFN, PAGE, Process, SIZE};
 
 tests![
-    memory_of_an_earlier_segment_is_never_seen needs [ModuleFile],
-    the_rest_of_the_last_page_is_zero needs [ModuleFile],
-    the_segment_is_charged_to_its_cgroup needs [ModuleFile, MemoryCgroup],
-    a_cgroup_that_is_full_is_enomem_and_kills_nobody needs [ModuleFile, MemoryCgroup],
-    a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody needs [ModuleFile, MemoryCgroup],
-    a_hundred_loads_leave_no_memory_behind needs [ModuleFile] within 240,
-    thousands_of_handles_and_mappings_leave_no_memory_behind within 120,
-    thousands_of_segments_leave_no_page_behind within 120,
+    #[slow] memory_of_an_earlier_segment_is_never_seen needs [ModuleFile],
+    #[slow] the_rest_of_the_last_page_is_zero needs [ModuleFile],
+    #[slow] the_segment_is_charged_to_its_cgroup needs [ModuleFile, MemoryCgroup],
+    #[slow] a_cgroup_that_is_full_is_enomem_and_kills_nobody needs [ModuleFile, MemoryCgroup],
+    #[slow] a_cgroup_of_any_limit_is_enomem_or_success_and_kills_nobody needs [ModuleFile, MemoryCgroup],
+    #[slow] a_hundred_loads_leave_no_memory_behind needs [ModuleFile] within 240,
+    #[slow] thousands_of_handles_and_mappings_leave_no_memory_behind within 120,
+    #[slow] thousands_of_segments_leave_no_page_behind within 120,
     kmemleak_finds_nothing_while_all_is_in_use needs [ModuleFile, Kmemleak] within 120,
     a_debug_kernel_watches_free_pages needs [Kmemleak],
 ];

@@ -16,7 +16,10 @@ use crate::sys::{
     SyncRange, file,
 };
 
-tests![a_random_run_agrees_with_the_model within 180, a_random_run_with_deaths_agrees_with_the_model within 180];
+tests![
+    #[slow] a_random_run_agrees_with_the_model within 180,
+    #[slow] a_random_run_with_deaths_agrees_with_the_model within 180,
+];
 
 const WORKERS: usize = 6;
 const BYTES: usize = 48;

@@ -17,25 +17,25 @@ use crate::sys::{
 };
 
 tests![
-    unloading_while_open_is_refused needs [ModuleFile],
+    #[slow] unloading_while_open_is_refused needs [ModuleFile],
     unloading_while_only_mapped_is_refused needs [ModuleFile],
     unloading_while_a_child_has_the_mapping_is_refused needs [ModuleFile],
     unloading_while_somebody_waits_is_refused needs [ModuleFile],
     unloading_while_somebody_polls_is_refused needs [ModuleFile],
     unloading_while_a_descriptor_is_in_a_queue_is_refused needs [ModuleFile],
     the_rmmod_command_says_in_use needs [ModuleFile, Rmmod],
-    unloading_takes_the_node_away needs [ModuleFile],
+    #[slow] unloading_takes_the_node_away needs [ModuleFile],
     loading_twice_is_eexist needs [ModuleFile],
-    without_parameters_the_segment_has_one_mib needs [ModuleFile],
-    sizes_out_of_range_are_einval needs [ModuleFile],
-    limits_out_of_range_are_einval needs [ModuleFile],
-    modes_out_of_range_are_einval needs [ModuleFile],
-    memory_that_cannot_be_had_is_enomem needs [ModuleFile] within 120,
-    sizes_of_all_kinds_load needs [ModuleFile],
-    the_mode_is_the_nodes needs [ModuleFile],
-    a_new_segment_starts_at_generation_zero needs [ModuleFile],
-    unloading_right_after_a_death_is_safe needs [ModuleFile],
-    loading_and_unloading_race_with_users needs [ModuleFile] within 120,
+    #[slow] without_parameters_the_segment_has_one_mib needs [ModuleFile],
+    #[slow] sizes_out_of_range_are_einval needs [ModuleFile],
+    #[slow] limits_out_of_range_are_einval needs [ModuleFile],
+    #[slow] modes_out_of_range_are_einval needs [ModuleFile],
+    #[slow] memory_that_cannot_be_had_is_enomem needs [ModuleFile] within 120,
+    #[slow] sizes_of_all_kinds_load needs [ModuleFile],
+    #[slow] the_mode_is_the_nodes needs [ModuleFile],
+    #[slow] a_new_segment_starts_at_generation_zero needs [ModuleFile],
+    #[slow] unloading_right_after_a_death_is_safe needs [ModuleFile],
+    #[slow] loading_and_unloading_race_with_users needs [ModuleFile] within 120,
 ];
 
 /// The system call says EAGAIN of a module that is in use (EWOULDBLOCK, to be exact); `rmmod` looks first and says

@@ -16,13 +16,13 @@ use crate::sys::process::{park, until};
 use crate::sys::{Gate, PAGE, Process, Region};
 
 tests![
-    a_million_increments_of_four_processes_are_exact within 240,
+    #[slow] a_million_increments_of_four_processes_are_exact within 240,
     threads_of_a_process_exclude_each_other,
-    a_thousand_owners_are_killed_and_each_death_is_told_of_once within 240,
+    #[slow] a_thousand_owners_are_killed_and_each_death_is_told_of_once within 240,
     the_dead_leave_the_value_as_it_was,
     a_death_is_told_until_somebody_says_that_all_is_well,
     one_who_waits_is_told_of_a_death,
-    a_waiter_who_is_killed_leaves_nobody_asleep within 120,
+    #[slow] a_waiter_who_is_killed_leaves_nobody_asleep within 120,
     a_panic_leaves_the_value_as_it_was,
     a_guard_commits_and_rolls_back,
     a_forgotten_guard_is_the_processes_until_it_ends,

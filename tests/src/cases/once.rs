@@ -15,6 +15,7 @@ use crate::sys::process::{park, until};
 use crate::sys::{Gate, PAGE, Process, Region};
 
 tests![
+    #[slow]
     eight_do_it_once_and_all_see_it,
     one_who_dies_over_it_is_replaced_and_the_next_is_told,
     one_who_panics_over_it_is_replaced,

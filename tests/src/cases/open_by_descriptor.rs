@@ -27,7 +27,7 @@ tests![
     another_ipc_namespace_is_exdev needs [IpcNamespace],
     only_open_takes_a_descriptor,
     a_file_in_debugfs_is_no_handle needs [Debugfs],
-    handles_come_and_go_while_others_open_by_them within 120,
+    #[slow] handles_come_and_go_while_others_open_by_them within 120,
 ];
 
 fn of(handle: &Handle) -> Target {

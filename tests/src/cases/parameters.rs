@@ -17,8 +17,8 @@ tests![
     other_parameters_cannot_be_changed_at_run_time,
     info_tells_the_limits_as_they_are,
     what_is_no_number_is_refused_and_changes_nothing,
-    limits_are_taken_at_loading needs [ModuleFile],
-    limits_out_of_range_do_not_load needs [ModuleFile],
+    #[slow] limits_are_taken_at_loading needs [ModuleFile],
+    #[slow] limits_out_of_range_do_not_load needs [ModuleFile],
 ];
 
 const FOLDER: &str = "/sys/module/shmdev/parameters";

@@ -14,7 +14,7 @@ use crate::sys::process::{park, until};
 use crate::sys::{Gate, PAGE, Process, Region, SIZE};
 
 tests![
-    sixteen_make_it_once within 120,
+    #[slow] sixteen_make_it_once within 120,
     one_who_dies_over_it_is_replaced,
     one_who_waits_for_one_who_dies_makes_it,
     one_who_panics_over_it_is_replaced,

@@ -23,6 +23,7 @@ tests![
     mremap_cannot_duplicate,
     mremap_cannot_keep_the_old_place,
     munmap_of_the_middle_counts_both_ends,
+    #[slow]
     munmap_of_the_middle_again_and_again,
     munmap_page_by_page_ends_at_zero,
     munmap_without_room_for_another_area_changes_nothing,

@@ -19,10 +19,10 @@ macro_rules! scripts {
             }
         )+
         tests![
-            $($script needs [Python] within 120,)+
-            a_million_integers_are_shared needs [Python, ModuleFile] within 240,
-            python_and_the_command_wake_one_another needs [Python, ShmdevCommand] within 120,
-            a_mutex_tells_that_its_owner_was_killed needs [Python, CCompiler] within 240,
+            $(#[slow] $script needs [Python] within 120,)+
+            #[slow] a_million_integers_are_shared needs [Python, ModuleFile] within 240,
+            #[slow] python_and_the_command_wake_one_another needs [Python, ShmdevCommand] within 120,
+            #[slow] a_mutex_tells_that_its_owner_was_killed needs [Python, CCompiler] within 240,
         ];
     };
 }

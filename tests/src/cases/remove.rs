@@ -27,6 +27,7 @@ tests![
     waiters_go_on_waiting,
     pollers_go_on_polling,
     removal_races_with_opening,
+    #[slow]
     filling_and_removing_over_and_over_leaves_nothing,
 ];
 

@@ -13,6 +13,7 @@ tests![
     a_word_that_is_not_as_expected_moves_nobody,
     who_is_moved_comes_after_those_who_wait_there,
     who_was_moved_can_be_moved_on_and_back,
+    #[slow]
     a_wait_that_was_moved_ends_by_deadline_signal_and_death,
     who_waits_on_many_words_can_be_moved_on_one,
     who_was_woken_elsewhere_takes_nobodys_place,

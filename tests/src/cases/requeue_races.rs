@@ -12,9 +12,9 @@ use crate::sys::process::until;
 use crate::sys::{DEADLINE_NEVER, Errno, Handle, PAGE, Process, Region, Result, now_ns};
 
 tests![
-    nobody_is_lost_while_others_move_and_wake_them needs [Debugfs] within 120,
-    who_is_being_moved_is_found_at_the_one_word_or_the_other within 120,
-    who_gives_up_while_being_moved_leaves_no_place needs [Debugfs] within 120,
+    #[slow] nobody_is_lost_while_others_move_and_wake_them needs [Debugfs] within 120,
+    #[slow] who_is_being_moved_is_found_at_the_one_word_or_the_other within 120,
+    #[slow] who_gives_up_while_being_moved_leaves_no_place needs [Debugfs] within 120,
 ];
 
 fn wait_somehow(handle: &Handle, random: &mut Random, offset: u64, deadline: u64) -> Result<()> {

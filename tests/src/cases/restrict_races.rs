@@ -13,6 +13,7 @@ use crate::sys::{
 
 tests![
     who_waits_while_the_handle_is_narrowed_gets_nothing,
+    #[slow]
     restricting_races_with_mapping,
 ];
 

@@ -18,11 +18,11 @@ tests![
     a_ring_is_found_as_it_was_made,
     one_role_is_had_by_one_living_process,
     what_a_dead_one_sent_is_received,
-    who_waits_is_woken_by_the_other_side,
+    #[slow] who_waits_is_woken_by_the_other_side,
     deadlines_end_the_wait,
     what_is_overwritten_is_counted,
-    a_million_records_arrive_once_and_whole within 120,
-    who_is_killed_loses_its_record_in_flight_at_most within 120,
+    #[slow] a_million_records_arrive_once_and_whole within 120,
+    #[slow] who_is_killed_loses_its_record_in_flight_at_most within 120,
 ];
 
 const NAME: &str = "ring";

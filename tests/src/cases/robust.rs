@@ -27,8 +27,8 @@ tests![
     one_whose_descriptor_is_in_an_unread_queue_counts,
     a_thread_that_exits_is_no_death,
     any_value_may_be_in_the_word,
-    who_changes_the_word_on_and_on_delays_nobody within 120,
-    two_hundred_owners_die_and_each_is_told_of_once within 120,
+    #[slow] who_changes_the_word_on_and_on_delays_nobody within 120,
+    #[slow] two_hundred_owners_die_and_each_is_told_of_once within 120,
 ];
 
 pub(super) const OFFSET: u64 = 64;

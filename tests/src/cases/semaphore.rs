@@ -17,7 +17,7 @@ tests![
     as_many_are_in_as_there_are_permits within 120,
     what_is_released_is_acquired within 120,
     who_waits_is_woken_by_as_many_as_are_released,
-    a_permit_for_one_who_is_killed_goes_to_the_next within 120,
+    #[slow] a_permit_for_one_who_is_killed_goes_to_the_next within 120,
     deadlines_past_now_and_ahead,
     there_are_never_too_many,
 ];

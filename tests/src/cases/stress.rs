@@ -16,7 +16,7 @@ use crate::sys::process::{End, become_subreaper, kill_descendants, until};
 use crate::sys::{Errno, Handle, PAGE, Process, Region, by_name, file, usage};
 
 tests![
-    sixteen_processes_do_everything_and_nothing_is_left within 240,
+    #[slow] sixteen_processes_do_everything_and_nothing_is_left within 240,
     they_do_when_memory_fails_at_random_too needs [FaultInjection] within 240,
 ];
 

@@ -19,7 +19,7 @@ tests![
     zero_length_is_einval,
     a_range_past_the_end_is_einval,
     a_range_that_wraps_is_einval,
-    the_rest_of_the_last_page_can_be_locked needs [ModuleFile],
+    #[slow] the_rest_of_the_last_page_can_be_locked needs [ModuleFile],
     unknown_operations_accesses_and_flags_are_einval,
     deadlines_between_are_einval,
     the_end_takes_no_deadline,

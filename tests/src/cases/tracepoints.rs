@@ -16,16 +16,16 @@ use crate::sys::{
 
 tests![
     creation_opening_and_removal_are_traced needs [Tracepoints],
-    mappings_are_traced needs [Tracepoints],
+    #[slow] mappings_are_traced needs [Tracepoints],
     ranges_are_traced_with_their_outcome needs [Tracepoints],
-    ranges_that_are_dropped_are_traced_as_given_back needs [Tracepoints],
-    waiting_is_traced_when_it_ends needs [Tracepoints],
-    words_are_traced needs [Tracepoints],
+    #[slow] ranges_that_are_dropped_are_traced_as_given_back needs [Tracepoints],
+    #[slow] waiting_is_traced_when_it_ends needs [Tracepoints],
+    #[slow] words_are_traced needs [Tracepoints],
     an_owner_that_dies_is_traced needs [Tracepoints],
-    a_segment_that_goes_by_itself_is_traced_as_removed needs [Tracepoints],
+    #[slow] a_segment_that_goes_by_itself_is_traced_as_removed needs [Tracepoints],
     what_is_refused_is_no_event needs [Tracepoints],
-    nothing_is_traced_when_nobody_listens needs [Tracepoints],
-    unloading_while_events_are_on_is_safe needs [Tracepoints, ModuleFile],
+    #[slow] nothing_is_traced_when_nobody_listens needs [Tracepoints],
+    #[slow] unloading_while_events_are_on_is_safe needs [Tracepoints, ModuleFile],
 ];
 
 /// The names of events.

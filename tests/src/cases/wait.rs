@@ -17,9 +17,11 @@ tests![
     no_deadline_does_not_wait,
     a_deadline_ends_the_wait_and_not_before,
     a_past_deadline_times_out_at_once,
+    #[slow]
     several_deadlines_end_each_wait_in_its_time,
     a_signal_is_eintr,
     a_signal_with_restart_is_not_seen,
+    #[slow]
     a_restarted_wait_keeps_its_deadline,
     an_ignored_signal_does_not_interrupt,
     a_killed_waiter_leaves_the_queue,
@@ -27,8 +29,11 @@ tests![
     a_stopped_holder_holds_on,
     a_waiter_of_another_thread_is_interrupted_alone,
     a_waiting_range_is_edeadlk_for_its_handle,
+    #[slow]
     a_hundred_waiters_get_their_turn,
+    #[slow]
     signals_and_grants_race_without_loss,
+    #[slow]
     deadlines_and_grants_race_without_loss,
 ];
 

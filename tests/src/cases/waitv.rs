@@ -18,11 +18,13 @@ tests![
     a_word_among_many_that_is_not_as_expected_is_eagain,
     no_words_and_too_many_are_einval,
     only_as_many_words_are_read_as_there_are,
+    #[slow]
     who_waits_on_many_words_is_woken_and_counted_once,
     a_word_may_be_waited_on_twice,
     who_waits_on_many_words_has_a_place_in_each_queue,
     a_wait_on_many_words_ends_by_deadline_and_signal,
     a_killed_waiter_on_many_words_is_gone,
+    #[slow]
     who_is_killed_once_woken_on_one_of_many_passes_it_on,
 ];
 

@@ -16,6 +16,7 @@ use crate::sys::{
 };
 
 tests![
+    #[slow]
     a_request_and_its_answer_are_two_calls,
     who_is_to_be_woken_is_woken_although_the_word_has_changed,
     a_signal_ends_a_wait_after_waking_and_wakes_nobody_twice,

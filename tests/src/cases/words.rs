@@ -25,11 +25,11 @@ tests![
     a_signal_is_eintr_or_restarted,
     a_restarted_wait_looks_at_the_word_again,
     a_killed_waiter_is_gone,
-    who_is_killed_once_woken_passes_it_on,
+    #[slow] who_is_killed_once_woken_passes_it_on,
     waiting_wants_the_right_to_read_and_waking_to_write,
     a_word_outside_of_the_window_is_eacces,
-    two_processes_take_turns_and_miss_nothing within 120,
-    two_hundred_and_fifty_six_are_woken_at_once within 120,
+    #[slow] two_processes_take_turns_and_miss_nothing within 120,
+    #[slow] two_hundred_and_fifty_six_are_woken_at_once within 120,
     a_word_that_a_resize_takes_away_is_einval,
 ];
 

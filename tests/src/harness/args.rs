@@ -23,6 +23,8 @@ pub(crate) struct Args {
     pub(crate) filters: Vec<String>,
     /// The filters are whole names.
     pub(crate) exact: bool,
+    /// Slow tests are left out.
+    pub(crate) quick: bool,
     /// Which of so many programs this is, from 1 on, of which each takes its share of the tests.
     pub(crate) shard: (usize, usize),
     /// How segments are mapped.
@@ -33,10 +35,10 @@ pub(crate) struct Args {
 
 impl Args {
     /// How to use the program.
-    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--list] [--shard=I/N] [--map=HOW] \
-        [--report-time]\n\
+    pub(crate) const USAGE: &str = "usage: shmdev-tests [FILTER...] [--exact] [--quick] [--list] [--shard=I/N] \
+        [--map=HOW] [--report-time]\n\
         Runs the tests whose name contains a FILTER (with --exact: is one), all without a filter; of N programs, the \
-        one with --shard=I/N takes its share. With --map=pfn, fault or huge, segments are mapped so where a test does not \
+        one with --shard=I/N takes its share. With --quick, slow tests are left out. With --map=pfn, fault or huge, segments are mapped so where a test does not \
         say. Needs root, and /dev/shmdev.";
 
     /// Reads the arguments (without the program's name).
@@ -45,6 +47,7 @@ impl Args {
             command: Command::Run,
             filters: Vec::new(),
             exact: false,
+            quick: false,
             shard: (1, 1),
             map: None,
             report_time: false,
@@ -54,6 +57,7 @@ impl Args {
                 "--list" => args.command = Command::List,
                 "--park" => args.command = Command::Park,
                 "--exact" => args.exact = true,
+                "--quick" => args.quick = true,
                 "--report-time" => args.report_time = true,
                 "-h" | "--help" => args.command = Command::Help,
                 option if option.starts_with("--shard=") => {
@@ -76,8 +80,8 @@ impl Args {
         index % shards == shard - 1
     }
 
-    /// Whether the test of this name is chosen.
-    pub(crate) fn chooses(&self, name: &str) -> bool {
+    /// Whether the test of this name is chosen, which is slow or not.
+    pub(crate) fn chooses(&self, name: &str, slow: bool) -> bool {
         let matches = |filter: &String| {
             if self.exact {
                 name == filter
@@ -85,7 +89,7 @@ impl Args {
                 name.contains(filter.as_str())
             }
         };
-        self.filters.is_empty() || self.filters.iter().any(matches)
+        !(slow && self.quick) && (self.filters.is_empty() || self.filters.iter().any(matches))
     }
 }
 
@@ -108,24 +112,34 @@ mod tests {
     fn without_a_filter_everything_is_chosen() {
         let args = parse("").unwrap();
         assert_eq!(args.command, Command::Run);
-        assert!(args.chooses("mmap::anything"));
+        assert!(args.chooses("mmap::anything", false));
     }
 
     #[test]
     fn filters_choose_by_part_of_the_name_and_any_of_several_is_enough() {
         let args = parse("mmap:: poll").unwrap();
-        assert!(args.chooses("mmap::zero_length_is_einval"));
-        assert!(args.chooses("sync::poll_sees_it"));
-        assert!(!args.chooses("io::read_is_short_at_the_end"));
+        assert!(args.chooses("mmap::zero_length_is_einval", false));
+        assert!(args.chooses("sync::poll_sees_it", false));
+        assert!(!args.chooses("io::read_is_short_at_the_end", false));
     }
 
     #[test]
     fn an_exact_filter_is_the_whole_name() {
         for line in ["--exact mmap::a", "mmap::a --exact"] {
             let args = parse(line).unwrap();
-            assert!(args.chooses("mmap::a"));
-            assert!(!args.chooses("mmap::a_b"));
+            assert!(args.chooses("mmap::a", false));
+            assert!(!args.chooses("mmap::a_b", false));
         }
+    }
+
+    #[test]
+    fn slow_tests_can_be_left_out() {
+        assert!(parse("").unwrap().chooses("mmap::a", true));
+        for line in ["--quick", "--quick mmap"] {
+            let args = parse(line).unwrap();
+            assert!(args.chooses("mmap::a", false) && !args.chooses("mmap::a", true));
+        }
+        assert!(!parse("--quick mmap").unwrap().chooses("io::a", false));
     }
 
     #[test]

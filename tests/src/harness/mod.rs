@@ -31,6 +31,8 @@ pub(crate) struct Test {
     pub(crate) needs: &'static [Need],
     /// After how many seconds the test counts as hung, on a stock kernel.
     pub(crate) seconds: u64,
+    /// It takes more than a tenth of a second on a stock kernel without KVM: `--quick` leaves it out.
+    pub(crate) slow: bool,
 }
 
 impl Test {
@@ -41,14 +43,17 @@ impl Test {
     }
 }
 
-/// Registers the tests of a topic: `tests![one, two needs [Debug], three within 300, four needs [Python] within 90];`
+/// Registers the tests of a topic:
+/// `tests![one, two needs [Debug], #[slow] three within 300, #[slow] four needs [Python] within 90];`
 /// Functions that are not in the list are dead code, which the compiler reports.
 macro_rules! tests {
     (@needs) => { &[] };
     (@needs $($need:ident),+) => { &[$($crate::harness::Need::$need),+] };
     (@seconds) => { 60 };
     (@seconds $seconds:literal) => { $seconds };
-    ($($function:ident $(needs [$($need:ident),+])? $(within $seconds:literal)?),+ $(,)?) => {
+    (@slow) => { false };
+    (@slow slow) => { true };
+    ($($(#[$slow:ident])? $function:ident $(needs [$($need:ident),+])? $(within $seconds:literal)?),+ $(,)?) => {
         /// The tests of this topic, in the order in which they run.
         pub(crate) const TESTS: &[$crate::harness::Test] = &[$(
             $crate::harness::Test {
@@ -57,6 +62,7 @@ macro_rules! tests {
                 function: $function,
                 needs: tests!(@needs $($($need),+)?),
                 seconds: tests!(@seconds $($seconds)?),
+                slow: tests!(@slow $($slow)?),
             }
         ),+];
     };

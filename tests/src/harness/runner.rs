@@ -19,8 +19,9 @@ const MACHINERY_FAILED: u8 = 69;
 
 /// Runs the chosen tests and prints the report.
 pub(crate) fn run(args: &Args, tests: &[&Test]) -> ExitCode {
-    let (chosen, others): (Vec<&Test>, Vec<&Test>) =
-        tests.iter().partition(|test| args.chooses(&test.name()));
+    let (chosen, others): (Vec<&Test>, Vec<&Test>) = tests
+        .iter()
+        .partition(|test| args.chooses(&test.name(), test.slow));
     match without_restartable_sequences().and_then(|()| Runner::new()) {
         Ok(mut runner) => match runner.run(&chosen, others.len(), args.report_time) {
             Ok(true) => ExitCode::SUCCESS,

@@ -19,8 +19,11 @@ use super::{
 };
 use crate::{ctx::Ctx, run as programs};
 
-/// Runs them, with what they say shown and read.
-pub fn run(ctx: &Ctx, filter: Option<&str>, shown: &mut dyn Output) -> Result<Verdict> {
+/// Where the crate's algorithms are run in every order, which takes nearly all the time of these tests.
+const SLOW: [&str; 2] = ["::models::", "::interleavings::"];
+
+/// Runs them, the slow ones too unless it is to be quick, with what they say shown and read.
+pub fn run(ctx: &Ctx, filter: Option<&str>, quick: bool, shown: &mut dyn Output) -> Result<Verdict> {
     let mut command = cargo_test(ctx);
     let colour = if io::stdout().is_terminal() {
         "always"
@@ -30,7 +33,8 @@ pub fn run(ctx: &Ctx, filter: Option<&str>, shown: &mut dyn Output) -> Result<Ve
     command
         .args(["--color", colour])
         .args(filter)
-        .args(["--", "--color", colour]);
+        .args(["--", "--color", colour])
+        .args(skipped(quick));
     ctx.ui.command(&command);
     let mut child = command
         .stdout(Stdio::piped())
@@ -84,11 +88,18 @@ fn cargo_test(ctx: &Ctx) -> Command {
     command
 }
 
-/// Prints their names.
-pub fn list(ctx: &Ctx, filter: Option<&str>) -> Result<()> {
+/// Has the tests' programs leave the slow ones out, if it is to be quick.
+fn skipped(quick: bool) -> impl Iterator<Item = &'static str> {
+    let slow = SLOW.into_iter().filter(move |_| quick);
+    slow.flat_map(|part| ["--skip", part])
+}
+
+/// Prints their names, those of the slow ones too unless it is to be quick.
+pub fn list(ctx: &Ctx, filter: Option<&str>, quick: bool) -> Result<()> {
     let status = cargo_test(ctx)
         .args(filter)
         .args(["--", "--list"])
+        .args(skipped(quick))
         .status()
         .context("cannot run cargo test")?;
     if !status.success() {

@@ -64,6 +64,10 @@ pub struct Args {
         conflicts_with = "machinery"
     )]
     map: Maps,
+    /// Leave out the slow ones: what takes more than a tenth of a second in the guest, a sixth of these tests, and on the
+    /// host what runs algorithms in every order
+    #[arg(long, conflicts_with = "machinery")]
+    quick: bool,
     /// Guests that share the tests [default: as many as have processors of their own, at most 4]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     jobs: Option<u8>,
@@ -79,6 +83,14 @@ pub struct Args {
     /// Test the machinery instead: guests that panic, hang, power off, or say nothing
     #[arg(long)]
     machinery: bool,
+}
+
+impl Args {
+    /// Which of the guest's tests are chosen, as their program is told.
+    fn chosen(&self) -> Vec<String> {
+        let quick = self.quick.then(|| "--quick".to_owned());
+        quick.into_iter().chain(self.filter.clone()).collect()
+    }
 }
 
 /// How segments are to be mapped.
@@ -143,7 +155,7 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
         args.kernel.kernel_dir.as_deref(),
     )?;
     if args.list {
-        return list(ctx, filter, !args.guest_only, !args.host_only);
+        return list(ctx, &args);
     }
     let mut summary = Summary::new();
     let specs = if args.host_only { Vec::new() } else { specs };
@@ -152,7 +164,7 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
         .flat_map(|spec| args.map.names().iter().map(move |map| (spec, *map)));
     let mut runs = runs.collect::<Vec<_>>().into_iter();
     // The host's tests run beside the first guests.
-    let mut host = (!args.guest_only).then(|| host_part(ctx, filter));
+    let mut host = (!args.guest_only).then(|| host_part(ctx, &args));
     while !summary.interrupted() {
         let run = runs.next();
         if run.is_none() && host.is_none() {
@@ -166,19 +178,20 @@ pub fn run(ctx: &Ctx, args: Args) -> Result<ExitCode> {
     let code = summary.print();
     match filter.filter(|_| summary.ran_nothing()) {
         Some(filter) => Err(Failure::usage(format!(
-            "no test has {filter:?} in its name; `cargo xtask qemu-test --list` shows them"
+            "no test has {filter:?} in its name{}; `cargo xtask qemu-test --list` shows them",
+            if args.quick { " and is quick" } else { "" }
         ))),
         None => Ok(code),
     }
 }
 
 /// The host's unit tests.
-fn host_part(ctx: &Ctx, filter: Option<&str>) -> Part {
-    let (ctx, filter) = (ctx.clone(), filter.map(str::to_owned));
+fn host_part(ctx: &Ctx, args: &Args) -> Part {
+    let (ctx, filter, quick) = (ctx.clone(), args.filter.clone(), args.quick);
     Part::new("host".into(), move |output| {
         // Of this thread and what it starts: guests take longer, and go first.
         let _ = rustix::process::nice(10);
-        host_tests::run(&ctx, filter.as_deref(), output)
+        host_tests::run(&ctx, filter.as_deref(), quick, output)
     })
 }
 
@@ -209,7 +222,8 @@ fn guest_parts(ctx: &Ctx, spec: &Spec, map: &'static str, args: &Args) -> Vec<Pa
 struct Guests {
     parts: Parts,
     machine: MachineArgs,
-    filter: Option<String>,
+    /// Which tests are chosen, as their program is told.
+    chosen: Vec<String>,
     map: &'static str,
     /// One for each.
     logs: Vec<Log>,
@@ -219,7 +233,6 @@ impl Guests {
     /// Makes what they need.
     fn prepare(ctx: &Ctx, spec: &Spec, map: &'static str, args: &Args) -> Result<Self> {
         let parts = image::prepare(ctx, spec, Purpose::Tests)?;
-        let filter = args.filter.clone();
         let kernel = &parts.kernel;
         let log = |index| machine::log(ctx, &format!("test{index}"), &kernel.name);
         let logs = (1..=count(ctx, args)?).map(log).collect::<Result<Vec<_>>>()?;
@@ -233,7 +246,7 @@ impl Guests {
         Ok(Guests {
             parts,
             machine: args.machine.clone(),
-            filter,
+            chosen: args.chosen(),
             map,
             logs,
         })
@@ -245,7 +258,7 @@ impl Guests {
         let shard = format!("--shard={}/{}", index + 1, self.logs.len());
         let map = format!("--map={}", self.map);
         let argv = ["/usr/local/bin/shmdev-tests", &shard, &map];
-        let argv = argv.into_iter().chain(self.filter.as_deref());
+        let argv = argv.into_iter().chain(self.chosen.iter().map(String::as_str));
         let job = Job {
             argv: argv.map(Into::into).collect(),
             env: machine::environment(&parts.kernel.name, None),
@@ -286,7 +299,7 @@ fn count(ctx: &Ctx, args: &Args) -> Result<usize> {
     if fit == 1 {
         return Ok(1);
     }
-    let names = names(ctx, args.filter.as_deref())?;
+    let names = names(ctx, args)?;
     let tests = names.lines().filter(|line| line.ends_with(": test")).count();
     Ok(fit.min(1 + tests / WORTH_A_GUEST))
 }
@@ -367,19 +380,19 @@ impl Output for Reported<'_> {
 }
 
 /// Prints the names of the tests. The guest's program can say them on the host.
-fn list(ctx: &Ctx, filter: Option<&str>, host: bool, guest: bool) -> Result<ExitCode> {
-    if host {
-        host_tests::list(ctx, filter)?;
+fn list(ctx: &Ctx, args: &Args) -> Result<ExitCode> {
+    if !args.guest_only {
+        host_tests::list(ctx, args.filter.as_deref(), args.quick)?;
     }
-    if guest {
-        Standard.stdout(names(ctx, filter)?.as_bytes())?;
+    if !args.host_only {
+        Standard.stdout(names(ctx, args)?.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The guest's tests, as their program lists them; it can do so on the host.
-fn names(ctx: &Ctx, filter: Option<&str>) -> Result<String> {
+fn names(ctx: &Ctx, args: &Args) -> Result<String> {
     let bins = guest_bins::build(ctx, Purpose::Tests)?;
     let tests = bins.program("shmdev-tests").context("the tests were not built")?;
-    programs::output(ctx, Command::new(tests).arg("--list").args(filter))
+    programs::output(ctx, Command::new(tests).arg("--list").args(args.chosen()))
 }
