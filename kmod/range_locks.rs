@@ -185,13 +185,20 @@ impl RangeLocks {
         self.trace_unlock(request.owner, request.range, request.access);
     }
 
-    /// Gives a range back. Returns whether `owner` held it.
-    pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> bool {
-        let held = self.table.lock().end(owner, range, access);
-        if held {
-            self.trace_unlock(owner, range, access);
-        }
-        held
+    /// Gives a range back, if `owner` holds it. Returns what `ended` does, which is called before
+    /// anybody else can hold any of it.
+    pub(crate) fn end<T>(
+        &self,
+        owner: u32,
+        range: Range,
+        access: Access,
+        ended: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let mut table = self.table.lock();
+        let result = table.end(owner, range, access).then(ended)?;
+        drop(table);
+        self.trace_unlock(owner, range, access);
+        Some(result)
     }
 
     /// Drops what a handle holds or waits for.

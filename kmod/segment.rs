@@ -287,11 +287,16 @@ impl Segment {
 
     /// A write was completed. Returns the generation that this made.
     pub(crate) fn complete_write(&self) -> u64 {
-        // A full barrier, as `signal` needs.
+        // A full barrier, as `tell_of_generation` needs.
         let generation = self.generation.advance();
+        self.tell_of_generation();
+        generation
+    }
+
+    /// Tells those who wait for it of a new generation, after a full barrier.
+    fn tell_of_generation(&self) {
         self.changed.notify_readable();
         self.eventfds.signal(Event::Generation);
-        generation
     }
 
     pub(crate) fn eventfds(&self) -> &Eventfds {
@@ -374,19 +379,27 @@ impl Segment {
         Ok(range)
     }
 
-    /// Gives a range back. Returns the generation that this made, if it was held for writing.
+    /// Gives a range back. Returns the generation, which is the one that this made if it was held for
+    /// writing.
     ///
     /// Fails with `ENOENT` if `owner` does not hold it, or with `EINVAL` if nobody could.
-    pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> Result<Option<u64>> {
-        if !self.locks.end(owner, range, access) {
+    pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> Result<u64> {
+        // Who holds it next is told of this write, and who held it for reading of none after that.
+        let generation = || match access {
+            Access::Read => self.generation.current(),
+            Access::Write => self.generation.advance(),
+        };
+        match self.locks.end(owner, range, access, generation) {
+            Some(generation) => {
+                if access == Access::Write {
+                    self.tell_of_generation();
+                }
+                Ok(generation)
+            }
             // The segment may have shrunk since it was begun.
-            return Err(if range.end > self.memory.mapped_size() {
-                EINVAL
-            } else {
-                ENOENT
-            });
+            None if range.end > self.memory.mapped_size() => Err(EINVAL),
+            None => Err(ENOENT),
         }
-        Ok((access == Access::Write).then(|| self.complete_write()))
     }
 
     /// As the current task sees it.

@@ -113,13 +113,12 @@ fn sync_end(handle: &Handle, access: Access, arg: &uapi::SyncRange, argument: Ar
     if arg.deadline_ns != 0 {
         return Err(EINVAL);
     }
-    let own = segment.end(handle.token.get(), range, access)?;
-    let generation = own.unwrap_or_else(|| segment.generation());
-    if let Some(own) = own {
-        handle.seen.set_own(own);
+    let generation = segment.end(handle.token.get(), range, access)?;
+    if access == Access::Write {
+        handle.seen.set_own(generation);
     }
     return_sync(argument, arg, generation, 0)?;
-    if own.is_none() {
+    if access == Access::Read {
         handle.seen.set(generation);
     }
     Ok(())

@@ -12,6 +12,7 @@ tests![
     many_processes_count_in_one_range within 180,
     #[slow] readers_never_see_a_write_in_its_middle within 180,
     every_count_is_a_generation,
+    who_comes_next_is_told_of_every_write_before within 180,
 ];
 
 const AT: usize = 8 * 1000;
@@ -103,4 +104,20 @@ fn every_count_is_a_generation() {
     let before = handle.generation();
     assert_eq!(count(3, 200), 600);
     assert_eq!(handle.generation(), before + 600);
+}
+
+fn who_comes_next_is_told_of_every_write_before() {
+    // Nobody writes but within the range: who holds it knows how many writes there were.
+    let take_turns = |access| {
+        let handle = Handle::rw();
+        for _ in 0..2000 {
+            let begun = handle.begin(access, AT as u64, 8, DEADLINE_NEVER).unwrap();
+            let ended = handle.end(access, AT as u64, 8).unwrap();
+            let own = u64::from(access == ACCESS_WRITE);
+            assert_eq!(ended.generation, begun.generation + own);
+        }
+    };
+    let accesses = [ACCESS_WRITE, ACCESS_WRITE, ACCESS_READ];
+    let actors = accesses.map(|access| Process::fork(|| take_turns(access)));
+    actors.into_iter().for_each(Process::join);
 }
