@@ -143,6 +143,7 @@ mod tests {
     fn options_that_exclude_each_other_are_refused() {
         for line in [
             "xtask qemu-test --list --machinery",
+            "xtask qemu-test --quick --machinery",
             "xtask qemu-test --host-only --guest-only",
             "xtask qemu-test --host-only --machinery",
             "xtask qemu-test --guest-only --machinery",
