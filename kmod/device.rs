@@ -65,7 +65,7 @@ impl Operations for Handle {
         // Before the bytes are copied: a write that comes meanwhile is news.
         let generation = segment.generation();
         let copied = segment.read(position, &self.reach, to)?;
-        self.seen.set(generation);
+        self.seen.saw(generation);
         Ok(copied)
     }
 
@@ -73,11 +73,8 @@ impl Operations for Handle {
         if !self.reach.writes() {
             return Err(EACCES);
         }
-        let (copied, generation) = self.segment()?.write(position, &self.reach, from)?;
-        if let Some(generation) = generation {
-            self.seen.set_own(generation);
-        }
-        Ok(copied)
+        self.segment()?
+            .write(position, &self.reach, &self.seen, from)
     }
 
     fn mmap(&self, mapping: NewMapping<'_, Self>) -> Result {
@@ -130,7 +127,7 @@ impl Operations for Handle {
         if self.reach.writes() {
             now |= events::WRITABLE;
         }
-        if self.reach.reads() && segment.generation() != self.seen.get() {
+        if self.reach.reads() && self.seen.unseen_in(segment.generation()) > 0 {
             now |= events::READABLE;
         }
         now
@@ -147,8 +144,10 @@ impl Operations for Handle {
             seq_print!(lines, "shmdev-name:\t{}\n", name.as_str());
         }
         seq_print!(lines, "shmdev-size:\t{}\n", segment.size());
-        seq_print!(lines, "shmdev-generation:\t{}\n", segment.generation());
-        seq_print!(lines, "shmdev-seen:\t{}\n", self.seen.get());
+        let generation = segment.generation();
+        let seen = generation.saturating_sub(self.seen.unseen_in(generation));
+        seq_print!(lines, "shmdev-generation:\t{}\n", generation);
+        seq_print!(lines, "shmdev-seen:\t{}\n", seen);
         seq_print!(lines, "shmdev-held:\t{}\n", counts.held);
         seq_print!(lines, "shmdev-waiting:\t{}\n", counts.waiting);
         if self.reach.is_restricted() {

@@ -207,7 +207,7 @@ fn stat(handle: &Handle, argument: Argument) -> Result {
         Selector::Handle => {
             let stat = handle.segment()?.stat();
             argument.write(&stat)?;
-            handle.seen.set(stat.generation);
+            handle.seen.saw(stat.generation);
             Ok(())
         }
         _ if handle.reach.is_restricted() => Err(EACCES),
@@ -239,7 +239,7 @@ fn create(handle: &Handle, argument: Argument) -> Result {
         map_mode: map_mode(arg.flags),
     };
     let attached = handle.namespace.create(&creation, claim.attacher())?;
-    arg.size = attached.segment.size();
+    arg.size = attached.size;
     arg.id = attached.segment.id();
     arg.status = if attached.created {
         uapi::STATUS_CREATED

@@ -205,11 +205,23 @@ impl Memory {
         }
     }
 
-    /// Counts a mapping. Returns how many there are now, and their pages.
-    pub(crate) fn add_mapping(&self) -> (u64, Arc<Pages>) {
+    /// Counts a mapping of pages before `end`. Returns all pages.
+    ///
+    /// Fails with `EINVAL` if there are not so many.
+    pub(crate) fn add_mapping(&self, end: usize) -> Result<Arc<Pages>> {
+        let mut state = self.state.lock();
+        if end > state.pages.count() {
+            return Err(EINVAL);
+        }
+        state.mappings = state.mappings.saturating_add(1);
+        Ok(state.pages.clone())
+    }
+
+    /// Counts another mapping of what one shows. Returns how many there are now.
+    pub(crate) fn copy_mapping(&self) -> u64 {
         let mut state = self.state.lock();
         state.mappings = state.mappings.saturating_add(1);
-        (state.mappings, state.pages.clone())
+        state.mappings
     }
 
     /// Counts a mapping off. Returns how many there are now.
@@ -273,12 +285,23 @@ impl Memory {
         // The caller has a reference to the old ones.
         state.pages = pages;
         self.mapped_size.store(bytes, Relaxed);
-        Ok(state.charge.as_mut().map(|charge| {
-            if let Some(more) = more {
-                charge.absorb(more);
+        Ok(match &mut state.charge {
+            Some(charge) => {
+                if let Some(more) = more {
+                    charge.absorb(more);
+                }
+                Some(charge.split_off(shrinks_by))
             }
-            charge.split_off(shrinks_by)
-        }))
+            // It does not count, or no more.
+            None => more,
+        })
+    }
+
+    /// It counts against the limits no more.
+    pub(crate) fn uncount(&self) {
+        // Dropped without the lock.
+        let charge = self.state.lock().charge.take();
+        drop(charge);
     }
 }
 

@@ -101,6 +101,8 @@ pub(crate) struct Attacher {
 /// A segment that a handle is to be attached to, and that counts the handle already.
 pub(crate) struct Attached {
     pub(crate) segment: Arc<Segment>,
+    /// In bytes, when that was looked at: at least what was asked for.
+    pub(crate) size: u64,
     /// It was not there before.
     pub(crate) created: bool,
 }
@@ -175,10 +177,7 @@ impl Namespace {
     pub(crate) fn create(&self, creation: &Creation, attacher: Attacher) -> Result<Attached> {
         let making = match creation.name {
             Some(name) => match self.find_or_make(name, creation, attacher)? {
-                FoundOrMake::Found(segment) => {
-                    let created = false;
-                    return Ok(Attached { segment, created });
-                }
+                FoundOrMake::Found(attached) => return Ok(attached),
                 FoundOrMake::Make(making) => Some(making),
             },
             None => None,
@@ -196,8 +195,11 @@ impl Namespace {
         };
         let segment = self.add(new, Some(attacher))?;
         drop(making);
-        let created = true;
-        Ok(Attached { segment, created })
+        Ok(Attached {
+            segment,
+            size: creation.size,
+            created: true,
+        })
     }
 
     fn find_or_make(
@@ -232,12 +234,13 @@ impl Namespace {
         segment: &Arc<Segment>,
         creation: &Creation,
         attacher: Attacher,
-    ) -> Result<Arc<Segment>> {
+    ) -> Result<Attached> {
         if creation.exclusive {
             return Err(EEXIST);
         }
         self.check_access(segment, attacher.mode)?;
-        if creation.size > segment.size() {
+        let size = segment.size();
+        if creation.size > size {
             return Err(EINVAL);
         }
         let maps_so = |mode| mode == segment.map_mode();
@@ -245,7 +248,11 @@ impl Namespace {
             return Err(EOPNOTSUPP());
         }
         segment.handle_attached(attacher.token);
-        Ok(segment.clone())
+        Ok(Attached {
+            segment: segment.clone(),
+            size,
+            created: false,
+        })
     }
 
     /// The segments, locked. Fails with `ENXIO` if the namespace has gone.
@@ -412,7 +419,7 @@ impl Namespace {
 
 /// What became of a name that was asked for.
 enum FoundOrMake<'a> {
-    Found(Arc<Segment>),
+    Found(Attached),
     Make(Making<'a>),
 }
 

@@ -181,7 +181,8 @@ impl RangeLocks {
 
     /// Takes back a request that was just granted, as if it never was.
     pub(crate) fn withdraw(&self, request: Request<Requester>, granted: Granted) {
-        self.table.lock().withdraw(granted.id);
+        let mut table = self.table.lock();
+        table.withdraw(granted.id);
         self.trace_unlock(request.owner, request.range, request.access);
     }
 
@@ -196,7 +197,6 @@ impl RangeLocks {
     ) -> Option<T> {
         let mut table = self.table.lock();
         let result = table.end(owner, range, access).then(ended)?;
-        drop(table);
         self.trace_unlock(owner, range, access);
         Some(result)
     }

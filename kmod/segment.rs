@@ -41,7 +41,10 @@ use crate::{
     owners::Owners,
     range_locks::RangeLocks,
     sync::{
-        generation::Generation,
+        generation::{
+            Generation,
+            Seen, //
+        },
         ranges::{
             Access,
             Range, //
@@ -281,16 +284,21 @@ impl Segment {
         Ok(())
     }
 
+    /// Nobody can use it any more: it counts against the limits no more, even if somebody who looked
+    /// at it has not let go of it yet.
+    pub(crate) fn uncount(&self) {
+        self.memory.uncount();
+    }
+
     pub(crate) fn locks(&self) -> &RangeLocks {
         &self.locks
     }
 
-    /// A write was completed. Returns the generation that this made.
-    pub(crate) fn complete_write(&self) -> u64 {
+    /// A handle, of which this is what it has seen, completed a write.
+    pub(crate) fn complete_write(&self, by: &Seen) {
         // A full barrier, as `tell_of_generation` needs.
-        let generation = self.generation.advance();
+        self.generation.advance(by);
         self.tell_of_generation();
-        generation
     }
 
     /// Tells those who wait for it of a new generation, after a full barrier.
@@ -325,11 +333,17 @@ impl Segment {
 
     /// Counts a robust word, unless there are too many. Returns whether it did.
     pub(crate) fn count_robust_word(&self) -> bool {
-        let counted = self.robust_words.fetch_add(1u32, Relaxed) < ROBUST_MAX;
-        if !counted {
-            self.uncount_robust_word();
+        let mut count = self.robust_words.load(Relaxed);
+        while count < ROBUST_MAX {
+            match self
+                .robust_words
+                .cmpxchg(count, count.saturating_add(1), Relaxed)
+            {
+                Ok(_) => return true,
+                Err(now) => count = now,
+            }
         }
-        counted
+        false
     }
 
     /// There is one less.
@@ -379,15 +393,15 @@ impl Segment {
         Ok(range)
     }
 
-    /// Gives a range back. Returns the generation, which is the one that this made if it was held for
-    /// writing.
+    /// Gives a range back that `owner` holds, of which `by` is what it has seen. Returns the
+    /// generation, which is the one that this made if it was held for writing.
     ///
     /// Fails with `ENOENT` if `owner` does not hold it, or with `EINVAL` if nobody could.
-    pub(crate) fn end(&self, owner: u32, range: Range, access: Access) -> Result<u64> {
+    pub(crate) fn end(&self, owner: u32, by: &Seen, range: Range, access: Access) -> Result<u64> {
         // Who holds it next is told of this write, and who held it for reading of none after that.
         let generation = || match access {
             Access::Read => self.generation.current(),
-            Access::Write => self.generation.advance(),
+            Access::Write => self.generation.advance(by),
         };
         match self.locks.end(owner, range, access, generation) {
             Some(generation) => {
@@ -458,8 +472,8 @@ pub(crate) fn map_flag(mode: MapMode) -> u32 {
 }
 
 impl Mapped for Segment {
-    fn mapping_begins(&self) -> Arc<Pages> {
-        self.memory.add_mapping().1
+    fn mapping_begins(&self, end: usize) -> Result<Arc<Pages>> {
+        self.memory.add_mapping(end)
     }
 
     fn mapping_failed(&self) {
@@ -473,7 +487,7 @@ impl Mapped for Segment {
     }
 
     fn mapping_copied(&self) {
-        let (nattch, _) = self.memory.add_mapping();
+        let nattch = self.memory.copy_mapping();
         trace::attach(self.id, nattch);
     }
 

@@ -70,7 +70,7 @@ fn segments(device: &Device, lines: &SeqFile) {
             stat.target.id,
             owners.uid.global(),
             owners.gid.global(),
-            stat.mode,
+            owners.mode,
             stat.size,
             stat.mapped_size,
             stat.pieces,

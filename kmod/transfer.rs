@@ -4,7 +4,8 @@
 
 use crate::{
     reach::Reach,
-    segment::Segment, //
+    segment::Segment,
+    sync::generation::Seen, //
 };
 use kernel::{
     iov::{
@@ -33,16 +34,17 @@ impl Segment {
     }
 
     /// Copies to byte `position`, or to the end if that is `None`, as far as segment and `reach`
-    /// go. Returns how many bytes, and the generation if that was a write. Fails with `EACCES`
+    /// go, for a handle of which `by` is what it has seen. Returns how many bytes. Fails with `EACCES`
     /// before the reach, with `ENOSPC` at the end, and with `EFAULT` if nothing can be copied.
     pub(crate) fn write(
         &self,
         position: Option<u64>,
         reach: &Reach,
+        by: &Seen,
         from: &mut IovIterSource<'_>,
-    ) -> Result<(usize, Option<u64>)> {
+    ) -> Result<usize> {
         if from.is_empty() {
-            return Ok((0, None));
+            return Ok(0);
         }
         let pages = self.in_use();
         let position = position.unwrap_or_else(|| reach.end_within(pages.size));
@@ -50,10 +52,12 @@ impl Segment {
         if len == 0 {
             return Err(ENOSPC);
         }
-        match pages.copy_from_iter(position as usize, len, from) {
-            0 => Err(EFAULT),
-            copied => Ok((copied, Some(self.complete_write()))),
+        let copied = pages.copy_from_iter(position as usize, len, from);
+        if copied == 0 {
+            return Err(EFAULT);
         }
+        self.complete_write(by);
+        Ok(copied)
     }
 }
 

@@ -84,7 +84,7 @@ fn sync_begin(
         segment.locks().withdraw(request, granted);
         return Err(error);
     }
-    handle.seen.set(generation);
+    handle.seen.saw(generation);
     Ok(())
 }
 
@@ -113,13 +113,10 @@ fn sync_end(handle: &Handle, access: Access, arg: &uapi::SyncRange, argument: Ar
     if arg.deadline_ns != 0 {
         return Err(EINVAL);
     }
-    let generation = segment.end(handle.token.get(), range, access)?;
-    if access == Access::Write {
-        handle.seen.set_own(generation);
-    }
+    let generation = segment.end(handle.token.get(), &handle.seen, range, access)?;
     return_sync(argument, arg, generation, 0)?;
     if access == Access::Read {
-        handle.seen.set(generation);
+        handle.seen.saw(generation);
     }
     Ok(())
 }

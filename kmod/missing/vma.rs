@@ -30,9 +30,11 @@ use kernel::{
 /// long, or take a lock under which user memory is accessed. Those that tell of copies and of ends
 /// must not look at `current`, which may be another process.
 pub(crate) trait Mapped: Send + Sync + 'static {
-    /// A mapping is about to come into being by `mmap`. Returns the pages that it may show, which
+    /// A mapping of pages before `end` is about to come into being by `mmap`. Returns all pages, which
     /// the mapping keeps.
-    fn mapping_begins(&self) -> Arc<Pages>;
+    ///
+    /// Fails with `EINVAL` if there are not so many; then it is not.
+    fn mapping_begins(&self, end: usize) -> Result<Arc<Pages>>;
 
     /// It did not.
     fn mapping_failed(&self);
@@ -123,8 +125,10 @@ impl<'a, T: Operations> NewMapping<'a, T> {
     /// Fails with `EINVAL` if the window does not lie within the pages, or the mapping could copy on
     /// write and they cannot be; and as `remap_pfn_range` does. Then nothing is mapped.
     pub(crate) fn map(self, object: &T::Mapped) -> Result {
-        let pages = object.mapping_begins();
-        if let Err(error) = self.map_pages(&pages) {
+        let window = self.window();
+        let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
+        let pages = object.mapping_begins(end)?;
+        if let Err(error) = self.map_pages(&pages, window) {
             object.mapping_failed();
             return Err(error);
         }
@@ -137,12 +141,7 @@ impl<'a, T: Operations> NewMapping<'a, T> {
     }
 
     /// Maps what of the window is mapped at once, or nothing.
-    fn map_pages(&self, pages: &Pages) -> Result {
-        let window = self.window();
-        let end = window.first.checked_add(window.count).ok_or(EINVAL)?;
-        if window.count == 0 || end > pages.count() {
-            return Err(EINVAL);
-        }
+    fn map_pages(&self, pages: &Pages, window: Window) -> Result {
         let vma = self.0.as_ptr();
         if pages.mode() == MapMode::Fault {
             // SAFETY: The vma is being set up, so it is ours to change.

@@ -81,12 +81,18 @@ struct Entry<P, W> {
     request: Request<P>,
     /// How many entries before this one conflict with it; granted when there are none.
     blockers: usize,
+    /// Of who waits, until it was settled.
     waker: Option<W>,
     /// Since when it waits, or is held.
     since: u64,
 }
 
 impl<P, W: Waker> Entry<P, W> {
+    /// Whether its owner knows that it was granted.
+    fn is_settled(&self) -> bool {
+        self.blockers == 0 && self.waker.is_none()
+    }
+
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake();
@@ -193,7 +199,7 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
             id,
             request,
             blockers,
-            waker,
+            waker: waker.filter(|_| blockers > 0),
             since: now,
         };
         if self.reserve_entry().is_err() || self.entries.push_within_capacity(entry).is_err() {
@@ -246,11 +252,12 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
         }
     }
 
-    /// Gives back the very range that `owner` holds for that access. Returns whether it held it.
+    /// Gives back the very range that `owner` holds for that access. Returns whether it held it, and
+    /// knew.
     pub(crate) fn end(&mut self, owner: u32, range: Range, access: Access) -> bool {
         let held = |entry: &Entry<P, W>| {
             let request = &entry.request;
-            entry.blockers == 0
+            entry.is_settled()
                 && request.owner == owner
                 && request.range == range
                 && request.access == access

@@ -204,6 +204,7 @@ fn end(table: &mut Table, model: &mut Model, owner: u32, range: Range, access: A
             && request.range == range
             && request.access == access
             && model.granted(index)
+            && !model.requests[index].waits
     });
     assert_eq!(table.end(owner, range, access), held.is_some());
     if let Some(index) = held {

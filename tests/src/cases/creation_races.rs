@@ -2,9 +2,9 @@
 
 //! Many who create one name at one time: exactly one makes it, and everybody else sees that one.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::{READ, SHARED, refused};
+use super::{EndOf, READ, SHARED, refused};
 use crate::harness::tests;
 use crate::sys::process::{End, until};
 use crate::sys::segments::{name, remove};
@@ -17,6 +17,7 @@ tests![
     of_sixteen_exclusive_creators_one_wins within 120,
     #[slow] of_sixteen_creators_one_creates_and_all_share within 120,
     creation_races_with_removal within 120,
+    #[slow] creation_races_with_resizing,
     whoever_opens_by_name_sees_a_whole_segment,
     #[slow] threads_attach_one_handle_once,
     using_a_handle_while_it_is_being_attached_is_ebusy_or_either_segment,
@@ -146,6 +147,28 @@ fn creation_races_with_removal() {
     let [created, removed] = [4, 8].map(|place| board.u32(place).load(Ordering::SeqCst));
     assert_eq!(created, removed);
     assert_eq!(usage(), (0, 0));
+}
+
+fn creation_races_with_resizing() {
+    let owner = Handle::creating("frames", 1);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for size in [2, 1] {
+                    owner.resize(THIS, size).unwrap();
+                }
+            }
+        });
+        let _end = EndOf(&done);
+        for _ in 0..8000 {
+            match Handle::rw().create(creation("frames", 2)) {
+                Ok(made) => assert_eq!(made.size, 2, "what was asked for"),
+                Err(error) => assert_eq!(error, Errno::EINVAL, "it was smaller"),
+            }
+        }
+    });
+    remove("frames");
 }
 
 fn whoever_opens_by_name_sees_a_whole_segment() {

@@ -19,6 +19,7 @@ tests![
     a_writer_that_crashes_leaves_a_mark,
     a_waiter_is_told_when_the_holder_is_killed,
     a_waiter_killed_as_it_gets_the_range_leaves_no_mark,
+    what_a_waiter_was_not_told_of_is_not_ended_by_another,
     the_handle_lives_on_in_a_child_and_the_range_does_not,
     the_handle_lives_on_by_a_passed_descriptor_and_the_range_does_not,
     one_that_closed_its_descriptor_before_dying_still_counts,
@@ -168,6 +169,24 @@ fn a_waiter_killed_as_it_gets_the_range_leaves_no_mark() {
         assert_eq!(waiter.wait(), End::Signal(libc::SIGKILL));
         assert_eq!(status(&handle, 0, 8), 0, "round {round}");
     }
+}
+
+fn what_a_waiter_was_not_told_of_is_not_ended_by_another() {
+    signal::run_on_the_first_processor();
+    let (holder, shared) = (Handle::rw(), Handle::rw());
+    holder.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
+    let waiter = Process::fork(|| {
+        shared.begin(ACCESS_WRITE, 0, 8, DEADLINE_NEVER).unwrap();
+        shared.end(ACCESS_WRITE, 0, 8).unwrap();
+    });
+    until("it waits", || holder.stat().unwrap().waiters == 1);
+    // All this comes before it runs again.
+    signal::keep_the_processor(|| {
+        holder.end(ACCESS_WRITE, 0, 8).unwrap();
+        assert_eq!(holder.stat().unwrap().holders, 1, "it was granted the range");
+        refused(shared.end(ACCESS_WRITE, 0, 8), Errno::ENOENT);
+    });
+    waiter.join();
 }
 
 fn the_handle_lives_on_in_a_child_and_the_range_does_not() {

@@ -16,6 +16,7 @@ tests![
     readers_and_writers_see_whole_pages within 120,
     mappings_and_shrinking_exclude_each_other within 120,
     processes_grow_and_shrink_one_segment within 120,
+    #[slow] what_is_refused_to_be_mapped_is_no_mapping,
     ranges_are_taken_meanwhile,
     threads_resize_through_one_handle,
     what_is_being_read_or_written_does_not_shrink,
@@ -85,6 +86,25 @@ fn mappings_and_shrinking_exclude_each_other() {
             Err(error) => assert_eq!(error, Errno::EINVAL, "it has shrunk before"),
         }
     });
+}
+
+fn what_is_refused_to_be_mapped_is_no_mapping() {
+    let handle = Handle::creating("frames", 1);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let past_the_end = handle.mmap(PAGE, READ, SHARED, PAGES * SMALL);
+                refused(past_the_end, Errno::EINVAL);
+            }
+        });
+        let _end = EndOf(&done);
+        for round in 0..10_000 {
+            handle.resize(THIS, 1 + round % 2 * SMALL).unwrap();
+            assert_eq!(handle.nattch(), 0);
+        }
+    });
+    remove("frames");
 }
 
 fn processes_grow_and_shrink_one_segment() {
