@@ -65,7 +65,7 @@ impl Operations for Handle {
         // Before the bytes are copied: a write that comes meanwhile is news.
         let generation = segment.generation();
         let copied = segment.read(position, &self.reach, to)?;
-        self.seen.saw(generation);
+        self.seen.set(generation);
         Ok(copied)
     }
 
@@ -127,7 +127,7 @@ impl Operations for Handle {
         if self.reach.writes() {
             now |= events::WRITABLE;
         }
-        if self.reach.reads() && self.seen.unseen_in(segment.generation()) > 0 {
+        if self.reach.reads() && segment.generation() != self.seen.get() {
             now |= events::READABLE;
         }
         now
@@ -144,10 +144,8 @@ impl Operations for Handle {
             seq_print!(lines, "shmdev-name:\t{}\n", name.as_str());
         }
         seq_print!(lines, "shmdev-size:\t{}\n", segment.size());
-        let generation = segment.generation();
-        let seen = generation.saturating_sub(self.seen.unseen_in(generation));
-        seq_print!(lines, "shmdev-generation:\t{}\n", generation);
-        seq_print!(lines, "shmdev-seen:\t{}\n", seen);
+        seq_print!(lines, "shmdev-generation:\t{}\n", segment.generation());
+        seq_print!(lines, "shmdev-seen:\t{}\n", self.seen.get());
         seq_print!(lines, "shmdev-held:\t{}\n", counts.held);
         seq_print!(lines, "shmdev-waiting:\t{}\n", counts.waiting);
         if self.reach.is_restricted() {

@@ -189,7 +189,7 @@ impl Handle {
 
     /// Sets the segment. Under the lock, or with a claim, nobody else does: so it is empty.
     fn populate(&self, segment: Arc<Segment>) {
-        self.seen.saw(segment.generation());
+        self.seen.set(segment.generation());
         self.segment.populate(segment);
     }
 

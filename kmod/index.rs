@@ -144,7 +144,6 @@ impl Index {
         let by_id = if segment.has_handles() {
             None
         } else {
-            segment.uncount();
             self.by_id.remove_node(&segment.id())
         };
         Retired {
@@ -164,7 +163,6 @@ impl Index {
             next = id.saturating_add(1);
             segment.set_removed();
             if !segment.has_handles() {
-                segment.uncount();
                 if let Some(node) = self.by_id.remove_node(&id) {
                     let _ = unused.insert(node);
                 }

@@ -207,7 +207,7 @@ fn stat(handle: &Handle, argument: Argument) -> Result {
         Selector::Handle => {
             let stat = handle.segment()?.stat();
             argument.write(&stat)?;
-            handle.seen.saw(stat.generation);
+            handle.seen.set(stat.generation);
             Ok(())
         }
         _ if handle.reach.is_restricted() => Err(EACCES),

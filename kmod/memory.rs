@@ -285,23 +285,12 @@ impl Memory {
         // The caller has a reference to the old ones.
         state.pages = pages;
         self.mapped_size.store(bytes, Relaxed);
-        Ok(match &mut state.charge {
-            Some(charge) => {
-                if let Some(more) = more {
-                    charge.absorb(more);
-                }
-                Some(charge.split_off(shrinks_by))
+        Ok(state.charge.as_mut().map(|charge| {
+            if let Some(more) = more {
+                charge.absorb(more);
             }
-            // It does not count, or no more.
-            None => more,
-        })
-    }
-
-    /// It counts against the limits no more.
-    pub(crate) fn uncount(&self) {
-        // Dropped without the lock.
-        let charge = self.state.lock().charge.take();
-        drop(charge);
+            charge.split_off(shrinks_by)
+        }))
     }
 }
 

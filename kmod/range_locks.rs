@@ -182,8 +182,9 @@ impl RangeLocks {
     /// Takes back a request that was just granted, as if it never was.
     pub(crate) fn withdraw(&self, request: Request<Requester>, granted: Granted) {
         let mut table = self.table.lock();
-        table.withdraw(granted.id);
-        self.trace_unlock(request.owner, request.range, request.access);
+        if table.withdraw(granted.id) {
+            self.trace_unlock(request.owner, request.range, request.access);
+        }
     }
 
     /// Gives a range back, if `owner` holds it. Returns what `ended` does, which is called before

@@ -284,26 +284,21 @@ impl Segment {
         Ok(())
     }
 
-    /// Nobody can use it any more: it counts against the limits no more, even if somebody who looked
-    /// at it has not let go of it yet.
-    pub(crate) fn uncount(&self) {
-        self.memory.uncount();
-    }
-
     pub(crate) fn locks(&self) -> &RangeLocks {
         &self.locks
     }
 
     /// A handle, of which this is what it has seen, completed a write.
     pub(crate) fn complete_write(&self, by: &Seen) {
-        // A full barrier, as `tell_of_generation` needs.
-        self.generation.advance(by);
-        self.tell_of_generation();
+        self.tell_of_generation(self.generation.advance(), by);
     }
 
-    /// Tells those who wait for it of a new generation, after a full barrier.
-    fn tell_of_generation(&self) {
+    /// Tells those who wait for it of a generation that a handle has just made.
+    fn tell_of_generation(&self, generation: u64, by: &Seen) {
+        // First: who is woken, and looks through the same handle, has made it himself.
+        by.set_own(generation);
         self.changed.notify_readable();
+        // To make the generation was a full barrier.
         self.eventfds.signal(Event::Generation);
     }
 
@@ -401,12 +396,12 @@ impl Segment {
         // Who holds it next is told of this write, and who held it for reading of none after that.
         let generation = || match access {
             Access::Read => self.generation.current(),
-            Access::Write => self.generation.advance(by),
+            Access::Write => self.generation.advance(),
         };
         match self.locks.end(owner, range, access, generation) {
             Some(generation) => {
                 if access == Access::Write {
-                    self.tell_of_generation();
+                    self.tell_of_generation(generation, by);
                 }
                 Ok(generation)
             }

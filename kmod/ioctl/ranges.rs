@@ -84,7 +84,7 @@ fn sync_begin(
         segment.locks().withdraw(request, granted);
         return Err(error);
     }
-    handle.seen.saw(generation);
+    handle.seen.set(generation);
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn sync_end(handle: &Handle, access: Access, arg: &uapi::SyncRange, argument: Ar
     let generation = segment.end(handle.token.get(), &handle.seen, range, access)?;
     return_sync(argument, arg, generation, 0)?;
     if access == Access::Read {
-        handle.seen.saw(generation);
+        handle.seen.set(generation);
     }
     Ok(())
 }

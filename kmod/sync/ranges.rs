@@ -245,11 +245,13 @@ impl<P: Copy, W: Waker> RangeTable<P, W> {
     }
 
     /// Takes a request back as if it had never been made: no write was completed, and none was
-    /// broken off.
-    pub(crate) fn withdraw(&mut self, id: RequestId) {
-        if let Some(index) = self.position(id) {
+    /// broken off. Returns whether it was there still.
+    pub(crate) fn withdraw(&mut self, id: RequestId) -> bool {
+        let index = self.position(id);
+        if let Some(index) = index {
             self.remove(index);
         }
+        index.is_some()
     }
 
     /// Gives back the very range that `owner` holds for that access. Returns whether it held it, and

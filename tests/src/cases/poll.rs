@@ -2,9 +2,7 @@
 
 //! `poll`, `select` and `epoll` on the generation.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::{EndOf, READ, refused};
+use super::{READ, refused};
 use crate::harness::tests;
 use crate::sys::poll::{Epoll, LONG_MS, is_readable, poll, poll_for, select};
 use crate::sys::{
@@ -24,8 +22,6 @@ tests![
     a_write_of_ones_own_does_not_make_readable,
     a_write_of_ones_own_does_not_hide_a_missed_one,
     a_write_range_of_ones_own_does_not_make_readable,
-    #[slow] threads_that_write_through_one_handle_are_no_news_to_one_another within 120,
-    #[slow] a_sleeping_poll_is_not_woken_by_its_own_handle within 120,
     duplicated_descriptors_share_what_they_saw,
     handles_do_not_share_what_they_saw,
     every_reader_is_woken,
@@ -194,47 +190,6 @@ fn a_write_range_of_ones_own_does_not_make_readable() {
     handle.begin(ACCESS_WRITE, 0, 8, 0).unwrap();
     handle.end(ACCESS_WRITE, 0, 8).unwrap();
     assert!(!is_readable(&handle));
-}
-
-fn threads_that_write_through_one_handle_are_no_news_to_one_another() {
-    let (handle, _other) = pair();
-    let write = || assert_eq!(handle.pwrite(b"x", 0), Ok(1));
-    let end_a_range = || {
-        handle.begin(ACCESS_WRITE, 8, 8, 0).unwrap();
-        handle.end(ACCESS_WRITE, 8, 8).unwrap();
-    };
-    let look = || _ = handle.stat().unwrap();
-    for others in [&write as &(dyn Fn() + Sync), &end_a_range, &look] {
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    others();
-                }
-            });
-            let _end = EndOf(&over);
-            for round in 0..10_000 {
-                write();
-                assert!(!is_readable(&handle), "round {round}");
-            }
-        });
-    }
-}
-
-fn a_sleeping_poll_is_not_woken_by_its_own_handle() {
-    let (handle, other) = pair();
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                assert_eq!(poll_for(&handle, libc::POLLIN, LONG_MS), libc::POLLIN);
-                assert!(over.load(Ordering::SeqCst), "what woke it was no other's");
-            });
-        }
-        (0..20_000).for_each(|_| assert_eq!(handle.pwrite(b"x", 0), Ok(1)));
-        over.store(true, Ordering::SeqCst);
-        other.pwrite(b"y", 0).unwrap();
-    });
 }
 
 fn duplicated_descriptors_share_what_they_saw() {

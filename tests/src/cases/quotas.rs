@@ -2,17 +2,15 @@
 
 //! Limits of segments and bytes: what counts, who pays, and that nothing is ever over or lost.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::{EndOf, refused};
+use super::refused;
 use crate::harness::tests;
 use crate::sys::identity::{OpenNode, User};
 use crate::sys::limits::Limits;
 use crate::sys::process::{park, until};
 use crate::sys::segments::remove;
 use crate::sys::{
-    ACCESS_READ, CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Gate, Handle, Process, Result, THIS,
-    by_name, creation, usage,
+    CREATE_AUTO_REMOVE, CREATE_EXCLUSIVE, Create, Errno, Gate, Handle, Process, Result, THIS, by_name,
+    creation, usage,
 };
 
 tests![
@@ -34,10 +32,6 @@ tests![
     a_killed_process_gives_its_room_back,
     a_refused_creation_costs_nothing,
     growing_is_limited_as_creating_is,
-    #[slow]
-    news_of_an_exit_keeps_no_room,
-    #[slow]
-    who_looks_at_segments_keeps_no_room,
 ];
 
 pub(super) const PAGE: u64 = crate::sys::PAGE as u64;
@@ -364,33 +358,4 @@ fn growing_is_limited_as_creating_is() {
     }
     drop(other);
     assert_eq!((usage(), uid_bytes()), ((1, 2 * PAGE), 2 * PAGE));
-}
-
-fn news_of_an_exit_keeps_no_room() {
-    let _limits = Limits::with("max_segments", 1);
-    for round in 0..50 {
-        let handle = anonymous(1).unwrap_or_else(|error| panic!("round {round}: {error}"));
-        Process::fork(|| {
-            handle.begin(ACCESS_READ, 0, 1, 0).unwrap();
-            handle.end(ACCESS_READ, 0, 1).unwrap();
-        })
-        .join();
-    }
-}
-
-fn who_looks_at_segments_keeps_no_room() {
-    let _limits = Limits::with("max_segments", 1);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let looker = Handle::rw();
-            while !done.load(Ordering::Relaxed) {
-                looker.list().unwrap();
-            }
-        });
-        let _end = EndOf(&done);
-        for round in 0..10_000 {
-            anonymous(1).unwrap_or_else(|error| panic!("round {round}: {error}"));
-        }
-    });
 }
