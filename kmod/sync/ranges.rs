@@ -81,16 +81,16 @@ struct Entry<P, W> {
     request: Request<P>,
     /// How many entries before this one conflict with it; granted when there are none.
     blockers: usize,
-    /// Of who waits, until it was settled.
+    /// There if it had to wait, until that is settled.
     waker: Option<W>,
     /// Since when it waits, or is held.
     since: u64,
 }
 
 impl<P, W: Waker> Entry<P, W> {
-    /// Whether its owner knows that it was granted.
+    /// Whether it is held, and its owner knows.
     fn is_settled(&self) -> bool {
-        self.blockers == 0 && self.waker.is_none()
+        self.waker.is_none()
     }
 
     fn wake(&self) {
