@@ -2,9 +2,9 @@
 
 //! Many who create one name at one time: exactly one makes it, and everybody else sees that one.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{EndOf, READ, SHARED, refused};
+use super::{READ, SHARED, beside, refused};
 use crate::harness::tests;
 use crate::sys::process::{End, until};
 use crate::sys::segments::{name, remove};
@@ -151,16 +151,12 @@ fn creation_races_with_removal() {
 
 fn creation_races_with_resizing() {
     let owner = Handle::creating("frames", 1);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                for size in [2, 1] {
-                    owner.resize(THIS, size).unwrap();
-                }
-            }
-        });
-        let _end = EndOf(&done);
+    let resize = || {
+        for size in [2, 1] {
+            owner.resize(THIS, size).unwrap();
+        }
+    };
+    beside(resize, || {
         for _ in 0..8000 {
             match Handle::rw().create(creation("frames", 2)) {
                 Ok(made) => assert_eq!(made.size, 2, "what was asked for"),

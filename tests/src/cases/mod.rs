@@ -252,6 +252,20 @@ impl Drop for EndOf<'_> {
     }
 }
 
+/// Does one thing over and over, in another thread, for as long as the other takes.
+fn beside(again_and_again: impl Fn() + Sync, body: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                again_and_again();
+            }
+        });
+        let _end = EndOf(&done);
+        body();
+    });
+}
+
 /// Fails unless the process dies of SIGSEGV when it does this.
 #[track_caller]
 fn faults(body: impl FnOnce()) {

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{EndOf, READ, SHARED, refused};
+use super::{EndOf, READ, SHARED, beside, refused};
 use crate::harness::tests;
 use crate::sys::process::until;
 use crate::sys::segments::remove;
@@ -90,15 +90,11 @@ fn mappings_and_shrinking_exclude_each_other() {
 
 fn what_is_refused_to_be_mapped_is_no_mapping() {
     let handle = Handle::creating("frames", 1);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                let past_the_end = handle.mmap(PAGE, READ, SHARED, PAGES * SMALL);
-                refused(past_the_end, Errno::EINVAL);
-            }
-        });
-        let _end = EndOf(&done);
+    let map = || {
+        let past_the_end = handle.mmap(PAGE, READ, SHARED, PAGES * SMALL);
+        refused(past_the_end, Errno::EINVAL);
+    };
+    beside(map, || {
         for round in 0..10_000 {
             handle.resize(THIS, 1 + round % 2 * SMALL).unwrap();
             assert_eq!(handle.nattch(), 0);
